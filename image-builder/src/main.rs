@@ -1,0 +1,2 @@
+//! Being drawn.
+fn main() {}
