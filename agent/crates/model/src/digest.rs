@@ -68,7 +68,8 @@ mod tests {
     fn only_verifiable_digests_are_accepted() {
         let good = format!("sha256:{}", "0a".repeat(32));
         assert_eq!(Digest::parse(&good).unwrap().to_string(), good);
-        for bad in ["", "sha256:", "sha256:../../etc/passwd", "sha512:00", &good.to_uppercase(), &good[..70]] {
+        for bad in ["", "sha256:", "sha256:../../etc/passwd", "sha512:00", &good.to_uppercase(), &good[..70]]
+        {
             assert!(Digest::parse(bad).is_err(), "{bad:?}");
         }
     }

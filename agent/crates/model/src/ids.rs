@@ -44,7 +44,11 @@ impl TryFrom<String> for ContainerId {
         if text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             Ok(Self(text))
         } else {
-            Err(InvalidId { what: "container id", text, reason: "it must be 64 lower-case hexadecimal digits" })
+            Err(InvalidId {
+                what: "container id",
+                text,
+                reason: "it must be 64 lower-case hexadecimal digits",
+            })
         }
     }
 }
@@ -74,7 +78,9 @@ impl Name {
         let mut bytes = text.bytes();
         match bytes.next() {
             None => return Err(invalid("it must not be empty")),
-            Some(b) if !b.is_ascii_alphanumeric() => return Err(invalid("it must begin with a letter or a digit")),
+            Some(b) if !b.is_ascii_alphanumeric() => {
+                return Err(invalid("it must begin with a letter or a digit"));
+            }
             Some(_) => {}
         }
         if text.len() > 255 {

@@ -1,6 +1,8 @@
 //! What the host is: re-read before every decision, never remembered.
 
-use crate::{Attempt, ContainerId, ContainerSpec, Digest, HostSettings, Image, Ipv4Net, Name, Owner, StepKey};
+use crate::{
+    Attempt, ContainerId, ContainerSpec, Digest, HostSettings, Image, Ipv4Net, Name, Owner, StepKey,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -105,6 +107,8 @@ pub struct ExitStatus {
     pub oom_killed: bool,
     /// Why it could not be started; empty if it could.
     pub error: String,
+    /// It did not end by itself: the host went down under it.
+    pub interrupted: bool,
 }
 
 /// A network of containers that exists.

@@ -20,18 +20,19 @@ mod volume;
 
 pub use condition::{Condition, ContainerSummary, HostStatus, InProgress, Phase};
 pub use container::{
-    ContainerSpec, EndpointSpec, HostPort, LogConfig, MountKind, MountSpec, PortSpec, Protocol, Resources, RestartPolicy,
-    SeccompChoice, Ulimit,
+    ContainerSpec, EndpointSpec, HostPort, LogConfig, MountKind, MountSpec, PortSpec, Protocol, Resources,
+    RestartPolicy, SeccompChoice, Ulimit,
 };
 pub use digest::{Digest, InvalidDigest};
 pub use host::{CaCerts, Group, HostSettings, Ntp, User, WriteFile};
 pub use ids::{ContainerId, Generation, InvalidId, Name, Owner};
 pub use image::{Image, ImageConfig};
 pub use inventory::{
-    ContainerRecord, ContainerState, DeploymentRecord, ExitStatus, HostFacts, Inventory, NetworkRecord, VolumeRecord,
+    ContainerRecord, ContainerState, DeploymentRecord, ExitStatus, HostFacts, Inventory, NetworkRecord,
+    VolumeRecord,
 };
 pub use network::{HostNetwork, Ipv4Net, NetworkSpec};
-pub use plan::{Attempt, Plan, PlannedStep, Step, StepKey};
+pub use plan::{Attempt, Blocked, Plan, PlannedStep, Step, StepKey};
 pub use problem::{Problem, Severity};
 pub use reference::{InvalidReference, Reference};
 pub use spec::{HostSpec, HullSettings, Layer, Registry, Source, Workloads};

@@ -1,6 +1,8 @@
 //! Plans: so specific that no meaningful choice is left to whoever executes them.
 
-use crate::{ContainerId, ContainerSpec, Digest, HostSettings, Ipv4Net, Name, NetworkSpec, Reference, VolumeSpec};
+use crate::{
+    ContainerId, ContainerSpec, Digest, HostSettings, Ipv4Net, Name, NetworkSpec, Reference, VolumeSpec,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -136,8 +138,21 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// When to decide again although nothing changed: the earliest end of a back-off. `None`: never.
     pub wake: Option<Timestamp>,
-    /// Steps that are due but wait for the end of their back-off.
+    /// Steps that are due but wait: for the end of their back-off, or for one that does.
     pub waiting: Vec<StepKey>,
+    /// What cannot be planned although it should be.
+    pub blocked: Vec<Blocked>,
+}
+
+/// Something the HostSpec asks for that no step of ours may bring about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// The object: `container web`.
+    pub object: String,
+    /// Why not.
+    pub reason: String,
+    /// What a person can do.
+    pub remedy: String,
 }
 
 /// The failures of a step since it last succeeded.

@@ -54,14 +54,18 @@ impl Reference {
         if let Some(tag) = tag
             && !is_tag(tag)
         {
-            return Err(fail("a tag is 1 to 128 letters, digits, '_', '.' or '-', not beginning with '.' or '-'"));
+            return Err(fail(
+                "a tag is 1 to 128 letters, digits, '_', '.' or '-', not beginning with '.' or '-'",
+            ));
         }
         let (registry, path) = split_registry(name);
         if !is_registry(registry) {
             return Err(fail("the registry must be a host name or address, with an optional port"));
         }
         if path.is_empty() || !path.split('/').all(is_component) {
-            return Err(fail("a repository is lower-case letters and digits, separated by '.', '_', '-' or '/'"));
+            return Err(fail(
+                "a repository is lower-case letters and digits, separated by '.', '_', '-' or '/'",
+            ));
         }
         let repository = match (registry, path.contains('/')) {
             (DEFAULT_REGISTRY, false) => format!("library/{path}"),
@@ -161,7 +165,8 @@ fn is_component(part: &str) -> bool {
     if !bytes.first().is_some_and(|b| alphanumeric(*b)) || !bytes.last().is_some_and(|b| alphanumeric(*b)) {
         return false;
     }
-    let separators = part.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()).filter(|s| !s.is_empty());
+    let separators =
+        part.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()).filter(|s| !s.is_empty());
     separators.into_iter().all(|s| matches!(s, "." | "_" | "__") || s.bytes().all(|b| b == b'-'))
 }
 
@@ -220,7 +225,21 @@ mod tests {
 
     #[test]
     fn malformed_references_are_refused() {
-        for bad in ["", "/", "A", "a:", "a@", "a@sha256:00", "a//b", "a/../b", "-a", "a:b:c", "x:99999999/a", "a b", "é"] {
+        for bad in [
+            "",
+            "/",
+            "A",
+            "a:",
+            "a@",
+            "a@sha256:00",
+            "a//b",
+            "a/../b",
+            "-a",
+            "a:b:c",
+            "x:99999999/a",
+            "a b",
+            "é",
+        ] {
             assert!(Reference::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -66,7 +66,14 @@ mod tests {
 
     #[test]
     fn sizes() {
-        let rows = [("0", 0), ("512", 512), ("64k", 65_536), ("1.5g", 1_610_612_736), ("2GB", 2 << 30), ("1 MiB", 1 << 20)];
+        let rows = [
+            ("0", 0),
+            ("512", 512),
+            ("64k", 65_536),
+            ("1.5g", 1_610_612_736),
+            ("2GB", 2 << 30),
+            ("1 MiB", 1 << 20),
+        ];
         for (text, bytes) in rows {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }

@@ -18,7 +18,8 @@ pub use host::Host;
 pub use images::{Images, Progress, Rootfs, Silent};
 pub use networks::{Endpoint, Networks, Sandbox, SandboxSpec};
 pub use runtime::{
-    Bundle, ExecIo, ExecSpec, LogLine, LogOptions, LogStream, ProcessRecord, Runtime, RuntimeEvent, Started, Stream,
+    Bundle, ExecIo, ExecSpec, LogLine, LogOptions, LogStream, ProcessRecord, Runtime, RuntimeEvent, Started,
+    Stream,
 };
 pub use volumes::Volumes;
 
