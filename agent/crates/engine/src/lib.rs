@@ -1,1 +1,25 @@
-//! Being drawn.
+//! The objects of the host and the executor of steps.
+//!
+//! The engine owns the ledger (what was decided and must survive), one lock per object, the failures to be retried, and the
+//! events. It acts through the drivers, one [`hull_model::Step`] at a time, and decides nothing that `hull_plan` can decide.
+//! What is observed is always re-read: the ledger joined with what the drivers say right now.
+
+mod containers;
+mod engine;
+mod events;
+mod execute;
+mod failures;
+mod find;
+mod ledger;
+mod locks;
+mod networks;
+mod progress;
+mod start;
+
+pub use engine::{Engine, Settings};
+pub use events::Event;
+pub use find::FindError;
+pub use ledger::{Ledger, LedgerError};
+
+/// The system call filter for a set of capabilities, supplied by whoever composes the agent.
+pub type SeccompProfile = fn(&std::collections::BTreeSet<String>) -> oci_spec::runtime::LinuxSeccomp;

@@ -1,0 +1,348 @@
+//! The engine: opened once, shared by the reconciler and the APIs.
+
+use crate::events::Event;
+use crate::failures::Failures;
+use crate::find::{FindError, find};
+use crate::ledger::{Durability, Ledger, LedgerError};
+use crate::locks::Locks;
+use crate::progress::Board;
+use crate::{SeccompProfile, start};
+use hull_model::{
+    ContainerId, ContainerRecord, ContainerState, ExitStatus, HostFacts, InProgress, Inventory, StepKey,
+};
+use hull_ports::{Drivers, Error, ProcessRecord, Result, RuntimeEvent};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Notify, broadcast, watch};
+
+/// What an engine is opened with, besides its drivers.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Volatile directory for files that containers see below /etc.
+    pub run_dir: PathBuf,
+    /// Identifies this boot of the host (`/proc/sys/kernel/random/boot_id`).
+    pub boot: String,
+    /// The default system call filter.
+    pub seccomp: SeccompProfile,
+}
+
+/// Objects, ledger and executor. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) drivers: Drivers,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) settings: Settings,
+    pub(crate) locks: Locks,
+    pub(crate) board: Board,
+    pub(crate) failures: Failures,
+    pub(crate) registries: Mutex<BTreeMap<String, hull_model::Registry>>,
+    pub(crate) item_problems: Mutex<Vec<hull_model::Problem>>,
+    /// Addresses are chosen one container at a time.
+    pub(crate) allocation: tokio::sync::Mutex<()>,
+    changed: Notify,
+    events: broadcast::Sender<Event>,
+    stopping: watch::Sender<bool>,
+}
+
+/// Events a slow listener may miss before it is told so.
+const EVENT_BACKLOG: usize = 1024;
+
+impl From<LedgerError> for Error {
+    fn from(source: LedgerError) -> Self {
+        Self::retryable("using the ledger")
+            .remedy("check that the state directory is on a healthy file system with free space")
+            .because(source)
+    }
+}
+
+impl Engine {
+    /// Opens the engine: settles what happened while no agent ran, adopts what runs, and begins to watch it.
+    pub async fn open(drivers: Drivers, ledger: Ledger, settings: Settings) -> Result<Self> {
+        let inner = Inner {
+            drivers,
+            ledger: Arc::new(ledger),
+            settings,
+            locks: Locks::default(),
+            board: Board::default(),
+            failures: Failures::default(),
+            registries: Mutex::default(),
+            item_problems: Mutex::default(),
+            allocation: tokio::sync::Mutex::default(),
+            changed: Notify::new(),
+            events: broadcast::channel(EVENT_BACKLOG).0,
+            stopping: watch::channel(false).0,
+        };
+        let engine = Self { inner: Arc::new(inner) };
+        // Subscribed before anything is read, so that no end of a process falls between the two.
+        let events = engine.inner.drivers.runtime.events();
+        engine.adopt().await?;
+        tokio::spawn(engine.clone().watch_runtime(events));
+        Ok(engine)
+    }
+
+    /// Brings ledger and kernel together after the agent or the host started.
+    async fn adopt(&self) -> Result<()> {
+        self.settle_all().await?;
+        let containers = self.containers().await?;
+        let networks = self.ledger(Ledger::networks).await?;
+        let running: Vec<_> = containers.iter().filter(|c| c.state.is_running()).collect();
+        let sandboxes = running.iter().map(|c| start::sandbox(c, &networks)).collect::<Vec<_>>();
+        self.inner.drivers.networks.restore(&networks, &sandboxes).await?;
+        let ids: Vec<ContainerId> = containers.iter().map(|c| c.id.clone()).collect();
+        self.inner.drivers.images.sweep(&ids).await?;
+        for process in self.inner.drivers.runtime.list().await? {
+            if !ids.contains(&process.id) {
+                self.abandon(&process).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a process whose container the ledger does not know: its creation or removal was cut short.
+    async fn abandon(&self, process: &ProcessRecord) -> Result<()> {
+        let runtime = &self.inner.drivers.runtime;
+        if process.exit.is_none() {
+            runtime.kill(&process.id).await?;
+            runtime.wait(&process.id).await?;
+        }
+        runtime.remove(&process.id).await
+    }
+
+    async fn watch_runtime(self, mut events: broadcast::Receiver<RuntimeEvent>) {
+        let mut stopping = self.inner.stopping.subscribe();
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                _ = stopping.changed() => return,
+            };
+            let settled = match event {
+                Ok(RuntimeEvent::Exited { id, exit, at }) => self.settle(&id, exit, at).await,
+                Err(broadcast::error::RecvError::Lagged(_)) => self.settle_all().await,
+                Err(broadcast::error::RecvError::Closed) => return,
+            };
+            if let Err(error) = settled {
+                tracing::error!(error = error.chain(), "recording the end of a container");
+            }
+        }
+    }
+
+    /// Records the end of every container that the ledger still believes to run.
+    async fn settle_all(&self) -> Result<()> {
+        let processes = self.processes().await?;
+        let now = self.now();
+        for (record, boot) in self.ledger(Ledger::containers).await? {
+            let ContainerState::Running { .. } = record.state else { continue };
+            let process = processes.get(&record.id);
+            if process.is_some_and(|p| p.exit.is_none()) {
+                continue;
+            }
+            let interrupted = boot != self.inner.settings.boot;
+            let (exit, at) = match process.and_then(|p| p.exit.clone()) {
+                Some((exit, at)) if !interrupted => (exit, at),
+                _ => (ExitStatus { code: 137, interrupted: true, ..ExitStatus::default() }, now),
+            };
+            self.settle(&record.id, exit, at).await?;
+        }
+        Ok(())
+    }
+
+    /// Records the end of one container's process and takes its network down. Does nothing if it runs (again).
+    async fn settle(&self, id: &ContainerId, exit: ExitStatus, at: Timestamp) -> Result<()> {
+        let Some(record) = self.stored(id).await? else { return Ok(()) };
+        let _turn = self.inner.locks.lock(id.as_str()).await;
+        let Some(record) = self.stored(&record.id).await? else { return Ok(()) };
+        let ContainerState::Running { started, .. } = record.state else { return Ok(()) };
+        if at < started {
+            return Ok(());
+        }
+        self.inner.drivers.networks.detach(id).await?;
+        let attributes = BTreeMap::from([("exitCode".to_owned(), exit.code.to_string())]);
+        let state = ContainerState::Exited { exit, started: Some(started), finished: at };
+        let record = ContainerRecord { state, ..record };
+        self.put(record.clone(), Durability::Relaxed).await?;
+        self.publish("container", "die", &record, attributes);
+        self.changed();
+        Ok(())
+    }
+
+    /// What the host is, re-read.
+    pub async fn observe(&self) -> Result<Inventory> {
+        let drivers = &self.inner.drivers;
+        let networks = self.ledger(Ledger::networks).await?;
+        let host = match &drivers.host {
+            Some(host) => host.applied().await?,
+            None => None,
+        };
+        let routes = drivers.networks.host_routes().await?;
+        Ok(Inventory {
+            images: drivers.images.list().await?,
+            containers: self.containers().await?,
+            volumes: self.ledger(Ledger::volumes).await?,
+            host,
+            manages_host: drivers.host.is_some(),
+            failures: self.inner.failures.all(),
+            host_routes: routes.into_iter().filter(|r| !networks.iter().any(|n| n.subnet == *r)).collect(),
+            networks,
+        })
+    }
+
+    /// All containers: the ledger joined with what the runtime says right now.
+    pub async fn containers(&self) -> Result<Vec<ContainerRecord>> {
+        let processes = self.processes().await?;
+        let stored = self.ledger(Ledger::containers).await?;
+        Ok(stored.into_iter().map(|(record, _)| join(record, &processes)).collect())
+    }
+
+    async fn processes(&self) -> Result<HashMap<ContainerId, ProcessRecord>> {
+        let list = self.inner.drivers.runtime.list().await?;
+        Ok(list.into_iter().map(|p| (p.id.clone(), p)).collect())
+    }
+
+    /// The container that a person means by a name, an id or the beginning of one.
+    pub async fn find(&self, text: &str) -> Result<ContainerRecord> {
+        let containers = self.containers().await?;
+        find(&containers, text).cloned().map_err(|error| match error {
+            FindError::NotFound(_) => Error::not_found(error.to_string()),
+            FindError::Ambiguous(_) => Error::conflict(error.to_string()),
+        })
+    }
+
+    /// The drivers, for what goes straight through: logs and exec.
+    pub fn drivers(&self) -> &Drivers {
+        &self.inner.drivers
+    }
+
+    /// The ledger.
+    pub fn ledger_handle(&self) -> Arc<Ledger> {
+        self.inner.ledger.clone()
+    }
+
+    /// What the host is, for people; only names and sizes that any process may read where the agent does not manage it.
+    pub async fn facts(&self) -> Result<HostFacts> {
+        match &self.inner.drivers.host {
+            Some(host) => host.facts().await,
+            None => Ok(HostFacts::default()),
+        }
+    }
+
+    /// Steps under way.
+    pub fn in_progress(&self) -> Vec<InProgress> {
+        self.inner.board.list()
+    }
+
+    /// What was wrong with single host settings when they were last applied.
+    pub fn item_problems(&self) -> Vec<hull_model::Problem> {
+        self.inner.item_problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How registries are reached from now on.
+    pub fn set_registries(&self, registries: BTreeMap<String, hull_model::Registry>) {
+        *self.inner.registries.lock().unwrap_or_else(PoisonError::into_inner) = registries;
+    }
+
+    /// Forgets failures of steps that are not planned any more.
+    pub fn retain_failures(&self, planned: impl Fn(&StepKey) -> bool) {
+        self.inner.failures.retain(planned);
+    }
+
+    /// Returns after something changed that may need a new plan. Changes between two calls are not lost.
+    pub async fn wait_for_change(&self) {
+        self.inner.changed.notified().await;
+    }
+
+    /// Events from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.inner.events.subscribe()
+    }
+
+    pub(crate) fn changed(&self) {
+        self.inner.changed.notify_one();
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.drivers.clock.now()
+    }
+
+    pub(crate) fn publish(
+        &self,
+        kind: &str,
+        action: &str,
+        record: &ContainerRecord,
+        more: BTreeMap<String, String>,
+    ) {
+        let mut attributes = record.spec.labels.clone();
+        attributes.insert("image".to_owned(), record.spec.image.familiar());
+        attributes.insert("name".to_owned(), record.spec.name.to_string());
+        attributes.extend(more);
+        self.announce(kind, action, record.id.as_str(), attributes);
+    }
+
+    pub(crate) fn announce(&self, kind: &str, action: &str, id: &str, attributes: BTreeMap<String, String>) {
+        let event = Event {
+            at: self.now(),
+            kind: kind.to_owned(),
+            action: action.to_owned(),
+            id: id.to_owned(),
+            attributes,
+        };
+        // Without listeners there is nobody to tell.
+        _ = self.inner.events.send(event);
+    }
+
+    /// Uses the ledger on a thread that may block.
+    pub(crate) async fn ledger<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Ledger) -> std::result::Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T> {
+        let ledger = self.inner.ledger.clone();
+        let done = tokio::task::spawn_blocking(move || work(&ledger)).await;
+        Ok(done.map_err(|e| Error::retryable("using the ledger").because(e))??)
+    }
+
+    pub(crate) async fn stored(&self, id: &ContainerId) -> Result<Option<ContainerRecord>> {
+        let all = self.ledger(Ledger::containers).await?;
+        Ok(all.into_iter().map(|(record, _)| record).find(|r| r.id == *id))
+    }
+
+    pub(crate) async fn put(&self, record: ContainerRecord, durability: Durability) -> Result<()> {
+        let boot = self.inner.settings.boot.clone();
+        self.ledger(move |l| l.put_container(&record, &boot, durability)).await
+    }
+
+    /// Ends and removes every container and everything the drivers made in the kernel. Images and volumes stay.
+    pub async fn reset(&self) -> Result<()> {
+        self.inner.stopping.send_replace(true);
+        for container in self.containers().await? {
+            let _turn = self.inner.locks.lock(container.id.as_str()).await;
+            self.inner.drivers.runtime.kill(&container.id).await?;
+        }
+        for container in self.containers().await? {
+            self.remove_container(&container.id).await?;
+        }
+        for network in self.ledger(Ledger::networks).await? {
+            self.ledger(move |l| l.remove_network(&network.name)).await?;
+        }
+        self.inner.drivers.networks.reset().await?;
+        self.inner.drivers.runtime.reset().await
+    }
+}
+
+/// What the runtime says about a process wins over what the ledger last wrote.
+fn join(record: ContainerRecord, processes: &HashMap<ContainerId, ProcessRecord>) -> ContainerRecord {
+    let Some(process) = processes.get(&record.id) else { return record };
+    let state = match (&process.exit, &record.state) {
+        (None, _) => ContainerState::Running { pid: process.started.pid, started: process.started.at },
+        // The ledger knows more about an end that it has settled.
+        (Some(_), ContainerState::Exited { .. } | ContainerState::Created) => return record,
+        (Some((exit, at)), ContainerState::Running { .. }) => {
+            ContainerState::Exited { exit: exit.clone(), started: Some(process.started.at), finished: *at }
+        }
+    };
+    ContainerRecord { state, ..record }
+}
