@@ -1,0 +1,113 @@
+//! Names of the keys of the Compose specification.
+
+/// Keys of a service that are handled.
+pub(super) const HANDLED: &[&str] = &[
+    "cap_add",
+    "cap_drop",
+    "command",
+    "container_name",
+    "cpu_shares",
+    "cpus",
+    "cpuset",
+    "depends_on",
+    "deploy",
+    "dns",
+    "dns_search",
+    "domainname",
+    "entrypoint",
+    "environment",
+    "expose",
+    "extra_hosts",
+    "group_add",
+    "hostname",
+    "image",
+    "init",
+    "labels",
+    "logging",
+    "mem_limit",
+    "mem_reservation",
+    "memswap_limit",
+    "network_mode",
+    "networks",
+    "pids_limit",
+    "ports",
+    "privileged",
+    "pull_policy",
+    "read_only",
+    "restart",
+    "scale",
+    "security_opt",
+    "shm_size",
+    "stdin_open",
+    "stop_grace_period",
+    "stop_signal",
+    "sysctls",
+    "tmpfs",
+    "tty",
+    "ulimits",
+    "user",
+    "volumes",
+    "working_dir",
+];
+
+/// Keys of a service that are known and not supported, with what to do instead where there is something better than
+/// removing the key.
+pub(super) const NOT_SUPPORTED: &[(&str, &str)] = &[
+    ("annotations", "use labels"),
+    ("attach", ""),
+    ("blkio_config", ""),
+    ("build", "build the image elsewhere, push it to a registry and name it with image"),
+    ("cgroup", ""),
+    ("cgroup_parent", ""),
+    ("configs", "write the file with write_files and mount it under volumes"),
+    ("cpu_count", "use cpus"),
+    ("cpu_percent", "use cpus"),
+    ("cpu_period", "use cpus"),
+    ("cpu_quota", "use cpus"),
+    ("cpu_rt_period", ""),
+    ("cpu_rt_runtime", ""),
+    ("credential_spec", ""),
+    ("develop", ""),
+    ("device_cgroup_rules", ""),
+    ("devices", "remove it, or set privileged: true"),
+    ("dns_opt", ""),
+    ("env_file", "list the variables under environment"),
+    ("extends", "use a YAML anchor and <<"),
+    ("external_links", "put both services on one network; they find each other by name"),
+    ("gpus", ""),
+    ("healthcheck", ""),
+    ("ipc", ""),
+    ("isolation", ""),
+    ("label_file", "list the labels under labels"),
+    ("links", "put both services on one network; they find each other by name, and by the other's aliases"),
+    ("mac_address", ""),
+    ("mem_swappiness", ""),
+    ("models", ""),
+    ("oom_kill_disable", ""),
+    ("oom_score_adj", ""),
+    ("pid", ""),
+    ("platform", "the image for the host's own architecture is chosen"),
+    ("post_start", "do it in the image's entrypoint"),
+    ("pre_stop", "do it in the process on its stop signal"),
+    ("profiles", "leave out of the document what should not run"),
+    ("provider", ""),
+    ("pull_refresh_after", ""),
+    ("runtime", ""),
+    ("secrets", "write the file with write_files and mount it under volumes"),
+    ("storage_opt", ""),
+    ("use_api_socket", ""),
+    ("userns_mode", ""),
+    ("uts", ""),
+    ("volumes_from", "mount the same named volumes"),
+];
+
+/// The remedy for a key that is known and not supported.
+pub(super) fn not_supported(key: &str) -> Option<&'static str> {
+    let (_, remedy) = NOT_SUPPORTED.iter().find(|(known, _)| *known == key)?;
+    Some(if remedy.is_empty() { "remove it" } else { remedy })
+}
+
+/// Every key of a service, for suggestions.
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    HANDLED.iter().copied().chain(NOT_SUPPORTED.iter().map(|(key, _)| *key))
+}
