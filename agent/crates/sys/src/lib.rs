@@ -6,6 +6,7 @@
 pub mod capability;
 pub mod mount;
 pub mod namespace;
+pub mod netns;
 pub mod openat2;
 pub mod pidfd;
 pub mod prctl;
@@ -22,11 +23,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// The result of a system call, or the kernel's error if it is -1.
 fn ret(value: libc::c_long) -> io::Result<libc::c_long> {
-    if value == -1 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(value)
-    }
+    if value == -1 { Err(io::Error::last_os_error()) } else { Ok(value) }
 }
 
 /// The result of a system call that opens a descriptor.

@@ -1,0 +1,222 @@
+//! A container's way into its networks, and out.
+
+use crate::dns::Scope;
+use crate::driver::{Attached, Inner, Network};
+use crate::error::{Failure, Outcome};
+use crate::links::Pair;
+use crate::namespace::{Blank, ResolverSockets};
+use crate::netlink::Batch;
+use crate::nft::{self, Element};
+use crate::{dns, links, names, ports, sysctl};
+use hull_model::ContainerId;
+use hull_ports::{Endpoint, Error, Sandbox, SandboxSpec};
+use std::os::fd::AsRawFd;
+
+/// Steps of an attach that were done, for undoing exactly them.
+#[derive(Debug, Default)]
+struct Done {
+    interfaces: Vec<String>,
+    kept: bool,
+    elements: Vec<Element>,
+}
+
+impl Inner {
+    pub(crate) fn attach(&self, spec: SandboxSpec) -> Outcome<Sandbox> {
+        let _busy = self.begin(&spec.container)?;
+        let sandbox = Sandbox { netns: self.shelf.path(&spec.container) };
+        let networks = {
+            let mut state = self.state();
+            if let Some(attached) = state.attached.get(&spec.container) {
+                return if attached.spec == spec { Ok(sandbox) } else { Err(attached_otherwise(&spec)) };
+            }
+            let networks = check(&spec, |id| state.networks.get(id).cloned())?;
+            state.ports.take(&spec.container, &spec.ports)?;
+            networks
+        };
+        let mut done = Done::default();
+        match self.build(&spec, &networks, &mut done) {
+            Ok(resolver) => {
+                let resolver = self.serve(&spec, resolver);
+                let attached = Attached { spec: spec.clone(), _resolver: resolver };
+                self.state().attached.insert(spec.container, attached);
+                Ok(sandbox)
+            }
+            Err(failure) => {
+                self.undo(&spec.container, done);
+                self.state().ports.give_back(&spec.container, &spec.ports);
+                Err(failure)
+            }
+        }
+    }
+
+    fn build(&self, spec: &SandboxSpec, networks: &[Network], done: &mut Done) -> Outcome<ResolverSockets> {
+        ports::check_host(&spec.ports)?;
+        let mut blank = self.pool.take()?;
+        self.add_interfaces(spec, networks, &blank, done)?;
+        configure(spec, &mut blank)?;
+        // What an interrupted attach may have left.
+        self.shelf.release(spec.container.as_str())?;
+        self.shelf.keep(&spec.container, &blank.file)?;
+        done.kept = true;
+        let elements = published(spec);
+        if let Some(endpoint) = external(spec).filter(|_| needs_loopback(spec)) {
+            sysctl::allow_loopback(&endpoint.network.bridge)?;
+        }
+        self.rules().add(&elements)?;
+        done.elements = elements;
+        Ok(blank.resolver)
+    }
+
+    fn add_interfaces(
+        &self,
+        spec: &SandboxSpec,
+        networks: &[Network],
+        blank: &Blank,
+        done: &mut Done,
+    ) -> Outcome<()> {
+        if spec.endpoints.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        for (number, (endpoint, network)) in spec.endpoints.iter().zip(networks).enumerate() {
+            let host = names::host_interface(&spec.container, number);
+            let pair = Pair {
+                host: &host,
+                bridge: network.index,
+                namespace: blank.file.as_raw_fd(),
+                name: &inside(number),
+                hardware: names::hardware_address(endpoint.address),
+                mtu: network.mtu,
+            };
+            batch.push(
+                links::add_pair(&pair),
+                format!("adding interface {host} to network {}", network.record.name),
+            );
+            batch.push(links::raise_port(&host, self.ipv6), format!("bringing interface {host} up"));
+            done.interfaces.push(host);
+        }
+        self.route().transact(batch)?;
+        done.interfaces.iter().try_for_each(|name| sysctl::prepare_port(name))
+    }
+
+    /// Makes the container's names known, and answers its queries.
+    pub(crate) fn serve(&self, spec: &SandboxSpec, sockets: ResolverSockets) -> Option<dns::Server> {
+        if spec.endpoints.is_empty() {
+            return None;
+        }
+        self.directory.add(spec);
+        let scope = Scope::of(spec);
+        let _context = self.runtime.enter();
+        match dns::Server::start(sockets, scope, std::sync::Arc::clone(&self.directory)) {
+            Ok(server) => Some(server),
+            Err(error) => {
+                let container = spec.container.short();
+                tracing::error!(container, %error, "the container's resolver cannot be started");
+                None
+            }
+        }
+    }
+
+    fn undo(&self, container: &ContainerId, done: Done) {
+        let report = |failure: Failure| {
+            let error = Error::from(failure).chain();
+            tracing::warn!(container = container.short(), error, "a step could not be undone");
+        };
+        let _ = self.rules().remove(&done.elements).map_err(report);
+        if done.kept {
+            let _ = self.shelf.release(container.as_str()).map_err(report);
+        }
+        for interface in &done.interfaces {
+            let _ = self.remove_link(interface).map_err(report);
+        }
+    }
+
+    pub(crate) fn detach(&self, container: &ContainerId) -> Outcome<()> {
+        let _busy = self.begin(container)?;
+        let attached = self.state().attached.remove(container);
+        if let Some(Attached { spec, _resolver }) = attached {
+            self.directory.remove(container);
+            self.state().ports.give_back(container, &spec.ports);
+            self.rules().remove(&published(&spec))?;
+            for number in 0..spec.endpoints.len() {
+                self.remove_link(&names::host_interface(container, number))?;
+            }
+        }
+        self.shelf.release(container.as_str())
+    }
+}
+
+fn inside(number: usize) -> String {
+    format!("eth{number}")
+}
+
+/// Addresses and default route, in one batch inside the namespace.
+fn configure(spec: &SandboxSpec, blank: &mut Blank) -> Outcome<()> {
+    if spec.endpoints.is_empty() {
+        return Ok(());
+    }
+    let short = spec.container.short();
+    let present =
+        blank.route.dump(links::list_links(), "listing a container's interfaces", links::read_link)?;
+    let index = |number: usize| {
+        let name = inside(number);
+        present.iter().find(|l| l.name == name).map_or(0, |l| l.index)
+    };
+    let mut batch = Batch::default();
+    for (number, endpoint) in spec.endpoints.iter().enumerate() {
+        let message = links::add_address(index(number), endpoint.address, endpoint.network.subnet);
+        batch.push(message, format!("giving container {short} address {}", endpoint.address));
+        batch.push(links::raise(index(number)), format!("bringing container {short}'s interface up"));
+    }
+    if let Some(number) = spec.endpoints.iter().position(|e| !e.network.internal) {
+        let message = links::add_default_route(index(number), spec.endpoints[number].network.gateway);
+        batch.push(message, format!("giving container {short} its default route"));
+    }
+    blank.route.transact(batch)
+}
+
+/// The endpoint whose address answers for published ports.
+fn external(spec: &SandboxSpec) -> Option<&Endpoint> {
+    spec.endpoints.iter().find(|e| !e.network.internal)
+}
+
+/// Elements of a container's published ports. Without a way out nothing is published, as in Docker.
+pub(crate) fn published(spec: &SandboxSpec) -> Vec<Element> {
+    let Some(endpoint) = external(spec) else { return Vec::new() };
+    spec.ports.iter().map(|port| nft::host::port_element(port, endpoint.address)).collect()
+}
+
+fn needs_loopback(spec: &SandboxSpec) -> bool {
+    spec.ports.iter().any(|port| port.host_ip.is_none_or(|ip| ip.is_loopback()))
+}
+
+fn attached_otherwise(spec: &SandboxSpec) -> Failure {
+    let message = format!("container {} has a network already, and another one", spec.container.short());
+    Failure::Refused(Error::conflict(message).remedy("detach it first"))
+}
+
+/// Refuses what cannot be; returns the networks of the endpoints.
+fn check(spec: &SandboxSpec, network: impl Fn(&str) -> Option<Network>) -> Outcome<Vec<Network>> {
+    let refuse = |reason: String| {
+        Failure::Refused(Error::permanent(format!("container {}: {reason}", spec.container.short())))
+    };
+    if spec.endpoints.len() > names::MAX_ENDPOINTS {
+        return Err(refuse(format!("it is in more than {} networks", names::MAX_ENDPOINTS)));
+    }
+    let mut networks = Vec::with_capacity(spec.endpoints.len());
+    for endpoint in &spec.endpoints {
+        let Some(found) = network(&endpoint.network.id) else {
+            return Err(Failure::Refused(Error::not_found(format!(
+                "network {} not found",
+                endpoint.network.name
+            ))));
+        };
+        let subnet = found.record.subnet;
+        let usable = subnet.contains(endpoint.address) && endpoint.address != subnet.address;
+        if !usable || endpoint.address == subnet.last() || endpoint.address == found.record.gateway {
+            return Err(refuse(format!("{} is not a container's address in {subnet}", endpoint.address)));
+        }
+        networks.push(found);
+    }
+    Ok(networks)
+}

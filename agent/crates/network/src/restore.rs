@@ -1,0 +1,118 @@
+//! After the agent or the host started: adopt, complete, clean up. And the end of it all.
+
+use crate::attach::published;
+use crate::driver::{Attached, Inner};
+use crate::error::Outcome;
+use crate::links::Link;
+use crate::nft::Element;
+use crate::{names, namespace, nft, sysctl};
+use hull_model::NetworkRecord;
+use hull_ports::{Error, SandboxSpec};
+use std::collections::{BTreeSet, HashSet};
+
+impl Inner {
+    pub(crate) fn restore(&self, networks: &[NetworkRecord], sandboxes: Vec<SandboxSpec>) -> Outcome<()> {
+        let links = self.links()?;
+        if !networks.is_empty() {
+            sysctl::enable_forwarding()?;
+        }
+        for record in networks {
+            self.make_bridge(record, &links)?;
+        }
+        let whole: Vec<SandboxSpec> = sandboxes.into_iter().filter(|s| self.is_whole(s, &links)).collect();
+        self.remove_leftovers(networks, &whole, &links)?;
+        let mut elements: BTreeSet<Element> = networks.iter().flat_map(nft::host::network_elements).collect();
+        elements.extend(whole.iter().flat_map(published));
+        self.rules().set(elements)?;
+        whole.into_iter().for_each(|spec| self.adopt(spec));
+        Ok(())
+    }
+
+    /// Whether the namespace and all interfaces are there. What is not whole was never handed out, or is from before a
+    /// reboot: it is made again by `attach`.
+    fn is_whole(&self, spec: &SandboxSpec, links: &[Link]) -> bool {
+        let interface = |number| {
+            let name = names::host_interface(&spec.container, number);
+            links.iter().any(|l| l.name == name && l.master != 0)
+        };
+        self.shelf.has(&spec.container) && (0..spec.endpoints.len()).all(interface)
+    }
+
+    /// Takes over what runs. Its resolver gets new sockets; nothing else of it is touched.
+    fn adopt(&self, spec: SandboxSpec) {
+        let mut resolver = None;
+        if !spec.endpoints.is_empty() && !self.state().attached.contains_key(&spec.container) {
+            match namespace::reopen_resolver(&self.shelf.path(&spec.container)) {
+                Ok(sockets) => resolver = self.serve(&spec, sockets),
+                Err(failure) => {
+                    let error = Error::from(failure).chain();
+                    tracing::error!(
+                        container = spec.container.short(),
+                        error,
+                        "its resolver cannot be opened again"
+                    );
+                }
+            }
+        }
+        let mut state = self.state();
+        if state.attached.contains_key(&spec.container) {
+            return;
+        }
+        if let Err(error) = state.ports.take(&spec.container, &spec.ports) {
+            tracing::warn!(
+                container = spec.container.short(),
+                error = error.message,
+                "a port is published twice"
+            );
+        }
+        state.attached.insert(spec.container.clone(), Attached { spec, _resolver: resolver });
+    }
+
+    fn remove_leftovers(
+        &self,
+        networks: &[NetworkRecord],
+        sandboxes: &[SandboxSpec],
+        links: &[Link],
+    ) -> Outcome<()> {
+        let containers: HashSet<&str> = sandboxes.iter().map(|s| s.container.as_str()).collect();
+        let interfaces: HashSet<String> = sandboxes
+            .iter()
+            .flat_map(|s| (0..s.endpoints.len()).map(|number| names::host_interface(&s.container, number)))
+            .collect();
+        let bridges: HashSet<&str> = networks.iter().map(|n| n.bridge.as_str()).collect();
+        for name in self.shelf.names()?.iter().filter(|n| !containers.contains(n.as_str())) {
+            self.shelf.release(name)?;
+        }
+        for link in links {
+            let pair = link.kind == "veth"
+                && names::owner_of(&link.name).is_some()
+                && !interfaces.contains(&link.name);
+            let bridge = link.kind == "bridge"
+                && names::is_bridge(&link.name)
+                && !bridges.contains(link.name.as_str());
+            if pair || bridge {
+                self.remove_link(&link.name)?;
+            }
+        }
+        let mut state = self.state();
+        state.networks.retain(|_, n| bridges.contains(n.record.bridge.as_str()));
+        let gone: Vec<SandboxSpec> = state
+            .attached
+            .extract_if(|id, _| !containers.contains(id.as_str()))
+            .map(|(_, attached)| attached.spec)
+            .collect();
+        for spec in gone {
+            state.ports.give_back(&spec.container, &spec.ports);
+            self.directory.remove(&spec.container);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn reset(&self) -> Outcome<()> {
+        let links = self.links()?;
+        self.remove_leftovers(&[], &[], &links)?;
+        self.rules().clear()?;
+        self.pool.drain();
+        self.shelf.remove()
+    }
+}

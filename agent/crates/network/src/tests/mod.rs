@@ -1,0 +1,4 @@
+//! The driver for real, as root, each test in network and mount namespaces of its own.
+
+mod publish;
+mod world;
