@@ -1,1 +1,22 @@
-//! Being drawn.
+//! Container processes: the OCI runtime, the supervisor that is parent of all containers, and the driver that talks to it.
+//!
+//! One small single-threaded process, `hull-runtime serve`, makes every container with clone3(2) and stays its parent. It holds
+//! their pidfds, terminals and log pipes, writes their logs, and records how they end. The agent talks to it over a Unix socket
+//! ([`Driver`]) and may come and go.
+//!
+//! The supervisor is built static and without tokio:
+//!
+//! ```text
+//! RUSTFLAGS="-C target-feature=+crt-static" \
+//!     cargo build --release --target x86_64-unknown-linux-gnu -p hull-runtime --no-default-features
+//! ```
+
+pub mod cgroup;
+mod child;
+mod failure;
+pub mod plan;
+pub mod run;
+pub mod seccomp;
+mod spawn;
+
+pub use failure::{Class, Failure};

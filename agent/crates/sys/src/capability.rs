@@ -55,10 +55,7 @@ pub const SYS_ADMIN: u64 = 1 << 21;
 pub fn bit(name: &str) -> Option<u64> {
     let upper = name.to_ascii_uppercase();
     let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
-    NAMES
-        .iter()
-        .position(|known| *known == bare)
-        .map(|index| 1 << index)
+    NAMES.iter().position(|known| *known == bare).map(|index| 1 << index)
 }
 
 #[repr(C)]
@@ -79,10 +76,7 @@ const VERSION_3: u32 = 0x2008_0522;
 
 /// Sets the three sets of this thread.
 pub fn set(effective: u64, permitted: u64, inheritable: u64) -> io::Result<()> {
-    let header = Header {
-        version: VERSION_3,
-        pid: 0,
-    };
+    let header = Header { version: VERSION_3, pid: 0 };
     let half = |shift: u32| Data {
         effective: (effective >> shift) as u32,
         permitted: (permitted >> shift) as u32,
@@ -95,19 +89,10 @@ pub fn set(effective: u64, permitted: u64, inheritable: u64) -> io::Result<()> {
 
 /// The permitted set of this thread.
 pub fn permitted() -> io::Result<u64> {
-    let mut header = Header {
-        version: VERSION_3,
-        pid: 0,
-    };
+    let mut header = Header { version: VERSION_3, pid: 0 };
     let mut data = [Data::default(); 2];
     // SAFETY: version 3 fills two data elements, which are there.
-    ret(unsafe {
-        libc::syscall(
-            libc::SYS_capget,
-            std::ptr::from_mut(&mut header),
-            data.as_mut_ptr(),
-        )
-    })?;
+    ret(unsafe { libc::syscall(libc::SYS_capget, std::ptr::from_mut(&mut header), data.as_mut_ptr()) })?;
     Ok(u64::from(data[0].permitted) | u64::from(data[1].permitted) << 32)
 }
 

@@ -55,14 +55,7 @@ impl FsContext {
         let pointer = |text: Option<&CStr>| text.map_or(std::ptr::null(), CStr::as_ptr);
         // SAFETY: key and value are null or NUL-terminated and outlive the call.
         ret(unsafe {
-            libc::syscall(
-                libc::SYS_fsconfig,
-                self.0.as_raw_fd(),
-                command,
-                pointer(key),
-                pointer(value),
-                aux,
-            )
+            libc::syscall(libc::SYS_fsconfig, self.0.as_raw_fd(), command, pointer(key), pointer(value), aux)
         })
         .map(drop)
     }
@@ -86,14 +79,7 @@ impl FsContext {
     pub fn mount(&self, attributes: u64) -> io::Result<OwnedFd> {
         self.config(FSCONFIG_CMD_CREATE, None, None, 0)?;
         // SAFETY: no memory is passed. Flag 1 is FSMOUNT_CLOEXEC.
-        owned(unsafe {
-            libc::syscall(
-                libc::SYS_fsmount,
-                self.0.as_raw_fd(),
-                1,
-                attributes as libc::c_uint,
-            )
-        })
+        owned(unsafe { libc::syscall(libc::SYS_fsmount, self.0.as_raw_fd(), 1, attributes as libc::c_uint) })
     }
 
     /// What the kernel said about the last failure; empty if it said nothing.
@@ -142,12 +128,8 @@ pub fn set_attributes(
     recursive: bool,
     userns: Option<BorrowedFd<'_>>,
 ) -> io::Result<()> {
-    let attributes = MountAttr {
-        set,
-        clear,
-        propagation: 0,
-        userns: userns.map_or(0, |fd| fd.as_raw_fd() as u64),
-    };
+    let attributes =
+        MountAttr { set, clear, propagation: 0, userns: userns.map_or(0, |fd| fd.as_raw_fd() as u64) };
     let flags = libc::AT_EMPTY_PATH as libc::c_uint | if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the structure is valid and its true size is passed.
     ret(unsafe {

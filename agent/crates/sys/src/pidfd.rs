@@ -32,23 +32,14 @@ pub fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Option<Ended>> {
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     // SAFETY: `info` is a valid place for the result.
     ret(unsafe {
-        libc::waitid(
-            libc::P_PIDFD,
-            pidfd.as_raw_fd() as libc::id_t,
-            &mut info,
-            libc::WEXITED | libc::WNOHANG,
-        )
+        libc::waitid(libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t, &mut info, libc::WEXITED | libc::WNOHANG)
     } as libc::c_long)?;
     // SAFETY: after a successful waitid the child variant of the union is set, or everything is zero.
     let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
     if pid == 0 {
         return Ok(None);
     }
-    Ok(Some(if info.si_code == libc::CLD_EXITED {
-        Ended::Exited(status)
-    } else {
-        Ended::Signaled(status)
-    }))
+    Ok(Some(if info.si_code == libc::CLD_EXITED { Ended::Exited(status) } else { Ended::Signaled(status) }))
 }
 
 /// `struct pidfd_info` up to the exit code (Linux 6.15).
@@ -70,10 +61,7 @@ const PIDFD_GET_INFO: libc::c_ulong =
 /// How a process ended, after somebody else reaped it: the kernel remembers it for as long as a descriptor that was open
 /// before is held. `None` while it runs, waits to be reaped, or on kernels before 6.15.
 pub fn exit_status(pidfd: BorrowedFd<'_>) -> Option<Ended> {
-    let mut info = PidfdInfo {
-        mask: PIDFD_INFO_EXIT,
-        ..PidfdInfo::default()
-    };
+    let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
     // SAFETY: the request encodes the size of `info`, which is what the kernel fills at most.
     let answer = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, std::ptr::from_mut(&mut info)) };
     (answer == 0 && info.mask & PIDFD_INFO_EXIT != 0).then(|| Ended::from_wait_status(info.exit_code))

@@ -79,11 +79,7 @@ where
     // copy of this stack and address space, as with fork(2); this process has one thread (checked above), so no lock of the
     // allocator or of the standard library can be held by somebody who is not there in the child.
     let pid = ret(unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            std::ptr::from_mut(&mut args),
-            std::mem::size_of::<CloneArgs>(),
-        )
+        libc::syscall(libc::SYS_clone3, std::ptr::from_mut(&mut args), std::mem::size_of::<CloneArgs>())
     })?;
     if pid == 0 {
         let never = std::panic::catch_unwind(std::panic::AssertUnwindSafe(main));
@@ -92,10 +88,7 @@ where
     }
     // SAFETY: clone3 with CLONE_PIDFD succeeded, so the kernel stored a new descriptor that nobody else owns.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok(Child {
-        pid: pid as i32,
-        pidfd,
-    })
+    Ok(Child { pid: pid as i32, pidfd })
 }
 
 /// Number of threads of this process.
@@ -119,10 +112,7 @@ pub fn exit_now(code: i32) -> ! {
 /// Replaces this process's program. Returns only if that failed.
 pub fn exec(path: &CStr, args: &[CString], env: &[CString]) -> io::Error {
     let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
-        list.iter()
-            .map(|s| s.as_ptr())
-            .chain(std::iter::once(std::ptr::null()))
-            .collect()
+        list.iter().map(|s| s.as_ptr()).chain(std::iter::once(std::ptr::null())).collect()
     };
     let (argv, envp) = (pointers(args), pointers(env));
     // SAFETY: `path` and every element are NUL-terminated strings that outlive the call, and both arrays end with a null pointer.
@@ -142,6 +132,26 @@ pub fn cloexec_from(first: RawFd) -> io::Result<()> {
         )
     })
     .map(drop)
+}
+
+/// Closes every descriptor but 0, 1, 2 and `keep`. For a process that has nothing else to do with any descriptor until it
+/// ends by [`exit_now`]: whoever owned one of them before must never be used or dropped again.
+pub fn close_all_but(keep: OwnedFd) -> io::Result<OwnedFd> {
+    const PLACE: RawFd = 3;
+    let range = |first: RawFd| {
+        // SAFETY: by the contract above nobody uses or closes these descriptors any more.
+        ret(unsafe { libc::syscall(libc::SYS_close_range, first as libc::c_uint, libc::c_uint::MAX, 0) })
+    };
+    if keep.as_raw_fd() == PLACE {
+        range(PLACE + 1)?;
+        return Ok(keep);
+    }
+    // SAFETY: `keep` is open; place 3 is free or, by the contract above, nobody's any more.
+    ret(unsafe { libc::dup3(keep.as_raw_fd(), PLACE, libc::O_CLOEXEC) } as libc::c_long)?;
+    std::mem::forget(keep);
+    range(PLACE + 1)?;
+    // SAFETY: place 3 was just opened for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(PLACE) })
 }
 
 /// Puts `fd` in the place of standard descriptor `target` (0, 1 or 2), without close-on-exec.
@@ -170,11 +180,7 @@ impl Ended {
     /// From a status as wait(2) gives it.
     pub fn from_wait_status(status: i32) -> Self {
         let signal = status & 0x7f;
-        if signal == 0 {
-            Self::Exited((status >> 8) & 0xff)
-        } else {
-            Self::Signaled(signal)
-        }
+        if signal == 0 { Self::Exited((status >> 8) & 0xff) } else { Self::Signaled(signal) }
     }
 
     /// As a shell shows it: 128 + signal for a killed process.

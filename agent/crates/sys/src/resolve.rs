@@ -26,11 +26,7 @@ struct OpenHow {
 
 /// Opens `path` below `dir`. `flags` are `O_*` (close-on-exec is added), `mode` is for files being created.
 pub fn open(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> io::Result<OwnedFd> {
-    let how = OpenHow {
-        flags: (flags | libc::O_CLOEXEC) as u64,
-        mode: u64::from(mode),
-        resolve,
-    };
+    let how = OpenHow { flags: (flags | libc::O_CLOEXEC) as u64, mode: u64::from(mode), resolve };
     // The kernel answers EAGAIN when a rename elsewhere raced with a walk that must not leave its root.
     for _ in 0..64 {
         // SAFETY: the path is NUL-terminated, the structure valid and its true size passed.

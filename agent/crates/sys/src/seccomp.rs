@@ -26,18 +26,10 @@ struct Program {
 /// Loads a filter on this thread; `flags` are `SECCOMP_FILTER_FLAG_*`. Needs CAP_SYS_ADMIN or no-new-privileges.
 pub fn load(program: &[Instruction], flags: u32) -> io::Result<()> {
     let length = u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-    let program = Program {
-        length,
-        filter: program.as_ptr(),
-    };
+    let program = Program { length, filter: program.as_ptr() };
     // SAFETY: the program points to `length` instructions; the kernel copies and verifies them.
     ret(unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            flags,
-            std::ptr::from_ref(&program),
-        )
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, std::ptr::from_ref(&program))
     })
     .map(drop)
 }

@@ -9,8 +9,9 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, renameat};
 use nix::sys::stat::{SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 
 /// Directories deeper than this below the top are moved to the top before they are emptied.
 const MAX_DEPTH: usize = 64;
@@ -21,13 +22,14 @@ const MAX_DEPTH: usize = 64;
 /// # Errors
 /// The first thing that could not be removed; `EXDEV` or `EBUSY` if something is mounted inside. What was removed by then
 /// stays removed, and the call can be repeated.
-pub fn remove(parent: impl AsFd, name: &str) -> nix::Result<()> {
-    let parent = parent.as_fd();
-    if name.is_empty() || name == "." || name == ".." || name.contains('/') {
+pub fn remove(parent: impl AsFd, name: impl AsRef<OsStr>) -> nix::Result<()> {
+    let (parent, name) = (parent.as_fd(), name.as_ref());
+    let bytes = name.as_bytes();
+    if matches!(bytes, b"" | b"." | b"..") || bytes.contains(&b'/') {
         return Err(Errno::EINVAL);
     }
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-    let top = match open_beneath_same_mount(parent, name.as_bytes(), flags) {
+    let top = match open_beneath_same_mount(parent, bytes, flags) {
         Ok(top) => top,
         Err(Errno::ENOENT) => return Ok(()),
         Err(Errno::ENOTDIR | Errno::ELOOP) => {
@@ -38,9 +40,7 @@ pub fn remove(parent: impl AsFd, name: &str) -> nix::Result<()> {
     let mut moved = 0u64;
     loop {
         let before = moved;
-        let keep = top
-            .try_clone()
-            .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))?;
+        let keep = top.try_clone().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))?;
         empty(keep, top.as_fd(), 0, &mut moved)?;
         // What was moved up may have been missed by the listing that was under way.
         if before == moved {

@@ -11,13 +11,7 @@ use std::os::fd::{AsFd, AsRawFd};
 pub fn set(file: impl AsFd, name: &CStr, value: &[u8]) -> nix::Result<()> {
     // SAFETY: the name is terminated, and the pointer and length describe one live slice; the kernel only reads both.
     let result = unsafe {
-        libc::fsetxattr(
-            file.as_fd().as_raw_fd(),
-            name.as_ptr(),
-            value.as_ptr().cast(),
-            value.len(),
-            0,
-        )
+        libc::fsetxattr(file.as_fd().as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0)
     };
     Errno::result(result).map(drop)
 }

@@ -1,0 +1,277 @@
+//! The last steps of every process in a container: streams, limits, identity, capabilities, filter, program.
+
+use super::identity::Identity;
+use super::rootdir::{Links, RootDir};
+use super::rootfs;
+use crate::failure::{Doing as _, Failure, Result, describe};
+use crate::plan::{ProcessPlan, Rlimit};
+use crate::seccomp::Filter;
+use hull_sys::{capability, prctl, process, seccomp, socket, terminal};
+use nix::unistd::{Gid, Uid};
+use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+/// Where a search begins if the environment does not say (confstr(3), as Docker has it).
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Standard streams; what is `None` stays as it is.
+#[derive(Debug, Default)]
+pub(crate) struct Stdio {
+    pub(crate) stdin: Option<OwnedFd>,
+    pub(crate) stdout: Option<OwnedFd>,
+    pub(crate) stderr: Option<OwnedFd>,
+}
+
+/// What a child says to its supervisor. The end of the channel without a failure means that the program was executed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Message {
+    /// The master of its terminal comes with this message.
+    Terminal,
+    /// It could not be started.
+    Failed(Failure),
+}
+
+pub(crate) fn send(channel: BorrowedFd<'_>, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<()> {
+    let bytes = serde_json::to_vec(message)
+        .map_err(|error| Failure::permanent("writing to the supervisor", error.to_string()))?;
+    socket::send(channel, &bytes, fds).map(drop).doing(|| "writing to the supervisor".to_owned())
+}
+
+/// A process about to become the container's program.
+pub(super) struct Launch<'a> {
+    pub(super) plan: &'a ProcessPlan,
+    pub(super) filter: Option<&'a Filter>,
+    pub(super) identity: Identity,
+    pub(super) console: Option<OwnedFd>,
+    pub(super) stdio: Stdio,
+    pub(super) channel: BorrowedFd<'a>,
+    /// The container's procfs.
+    pub(super) procfs: OwnedFd,
+}
+
+impl Launch<'_> {
+    pub(super) fn go(self) -> Result<Infallible> {
+        nix::unistd::setsid().doing(|| "beginning a session".to_owned())?;
+        // A keyring of the host's session is nobody's business; kernels without keyrings have nothing to hide.
+        let _ = prctl::new_session_keyring();
+        self.connect()?;
+        set_oom_score(self.procfs.as_fd(), self.plan.oom_score_adj)?;
+        set_apparmor(self.procfs.as_fd(), self.plan.apparmor.as_deref())?;
+        for limit in &self.plan.rlimits {
+            set_rlimit(limit)?;
+        }
+        change_directory(&self.plan.cwd)?;
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(self.plan.umask.unwrap_or(0o022)));
+        process::cloexec_from(3).doing(|| "closing the host's descriptors".to_owned())?;
+        self.become_user()?;
+        let program = find_program(&self.plan.args[0], &self.plan.env)?;
+        let strings = |list: &[String]| -> Result<Vec<CString>> {
+            list.iter().map(|text| CString::new(text.as_str()).map_err(|_| nul())).collect()
+        };
+        let (args, env) = (strings(&self.plan.args)?, strings(&self.environment())?);
+        self.confine()?;
+        let error = process::exec(&program, &args, &env);
+        Err(exec_failure(&self.plan.args[0], &error))
+    }
+
+    fn environment(&self) -> Vec<String> {
+        let mut env = self.plan.env.clone();
+        // A later setting of the same variable counts, as in a shell.
+        let mut seen = std::collections::BTreeSet::new();
+        env.reverse();
+        env.retain(|v| seen.insert(v.split('=').next().unwrap_or_default().to_owned()));
+        env.reverse();
+        if !seen.contains("HOME") {
+            let home = self.identity.home.as_deref().filter(|h| h.starts_with('/')).unwrap_or("/");
+            env.push(format!("HOME={home}"));
+        }
+        if self.plan.terminal && !seen.contains("TERM") {
+            env.push("TERM=xterm".to_owned());
+        }
+        env
+    }
+
+    fn connect(&self) -> Result<()> {
+        let what = || "connecting the standard streams".to_owned();
+        if let Some(console) = &self.console {
+            terminal::make_controlling(console.as_fd()).doing(|| "taking the terminal".to_owned())?;
+            for target in 0..3 {
+                process::install_stdio(console.as_fd(), target).doing(what)?;
+            }
+        }
+        let streams = [&self.stdio.stdin, &self.stdio.stdout, &self.stdio.stderr];
+        for (target, fd) in streams.into_iter().enumerate() {
+            let Some(fd) = fd else { continue };
+            process::install_stdio(fd.as_fd(), target as i32).doing(what)?;
+        }
+        // So that `> /dev/stdout` works for a user who is not root. Terminals and files of the host keep their owner.
+        let uid = Uid::from_raw(self.identity.uid);
+        if self.identity.uid != 0 {
+            for fd in streams.into_iter().flatten().chain(&self.console) {
+                let kind = nix::sys::stat::fstat(fd).doing(what)?.st_mode & libc::S_IFMT;
+                if kind == libc::S_IFIFO || self.console.is_some() {
+                    nix::unistd::fchown(fd, Some(uid), None).doing(what)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// User and groups, with capabilities kept as far as they are still needed.
+    fn become_user(&self) -> Result<()> {
+        let who = || format!("becoming user {}:{}", self.identity.uid, self.identity.gid);
+        capability::limit_bounding_set(self.plan.bounding).doing(|| "limiting capabilities".to_owned())?;
+        let groups: Vec<Gid> = self.identity.groups.iter().map(|g| Gid::from_raw(*g)).collect();
+        let (uid, gid) = (Uid::from_raw(self.identity.uid), Gid::from_raw(self.identity.gid));
+        prctl::set_keep_capabilities(true).doing(who)?;
+        let before = capability::permitted().doing(who)?;
+        nix::unistd::setgroups(&groups).doing(who)?;
+        nix::unistd::setresgid(gid, gid, gid).doing(who)?;
+        nix::unistd::setresuid(uid, uid, uid).doing(who)?;
+        prctl::set_keep_capabilities(false).doing(who)?;
+        // From here on files are judged as the program will be judged; CAP_SYS_ADMIN waits, unused, for the filter.
+        let (permitted, effective) = self.final_capabilities();
+        capability::set(effective & before, (permitted | capability::SYS_ADMIN) & before, 0)
+            .doing(|| "limiting capabilities".to_owned())
+    }
+
+    /// What execve will leave: a user other than root loses all, since nothing is inheritable or ambient.
+    fn final_capabilities(&self) -> (u64, u64) {
+        if self.identity.uid == 0 {
+            (self.plan.permitted, self.plan.effective & self.plan.permitted)
+        } else {
+            (0, 0)
+        }
+    }
+
+    /// No new privileges and the filter, as late as can be; then the last capability that loading it needed goes.
+    fn confine(&self) -> Result<()> {
+        let before = capability::permitted().doing(|| "reading capabilities".to_owned())?;
+        let (permitted, effective) = self.final_capabilities();
+        if self.plan.no_new_privileges {
+            prctl::set_no_new_privileges().doing(|| "setting no-new-privileges".to_owned())?;
+        }
+        if let Some(filter) = self.filter {
+            capability::set((effective | capability::SYS_ADMIN) & before, before, 0)
+                .doing(|| "limiting capabilities".to_owned())?;
+            seccomp::load(&filter.program, filter.flags)
+                .doing(|| "loading the system call filter".to_owned())?;
+        }
+        capability::set(effective & before, permitted & before, 0)
+            .doing(|| "limiting capabilities".to_owned())
+    }
+}
+
+fn nul() -> Failure {
+    Failure::permanent("reading process.args", "an argument or variable contains a NUL byte")
+}
+
+fn set_oom_score(procfs: BorrowedFd<'_>, wanted: Option<i32>) -> Result<()> {
+    let value = wanted.unwrap_or(0).to_string();
+    let path = format!("{}/oom_score_adj", nix::unistd::getpid());
+    match (rootfs::write_below(procfs, &path, &value), wanted) {
+        (Ok(()), _) | (Err(_), None | Some(0)) => Ok(()),
+        (Err(error), Some(_)) => Err(error).doing(|| format!("setting process.oomScoreAdj to {value}")),
+    }
+}
+
+fn set_apparmor(procfs: BorrowedFd<'_>, profile: Option<&str>) -> Result<()> {
+    let Some(profile) = profile.filter(|p| *p != "unconfined") else { return Ok(()) };
+    let path = format!("{}/attr/apparmor/exec", nix::unistd::getpid());
+    rootfs::write_below(procfs, &path, &format!("exec {profile}"))
+        .doing(|| format!("applying AppArmor profile {profile:?}"))
+}
+
+fn set_rlimit(limit: &Rlimit) -> Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let resource = match limit.name.trim_start_matches("RLIMIT_") {
+        "CPU" => Resource::RLIMIT_CPU,
+        "FSIZE" => Resource::RLIMIT_FSIZE,
+        "DATA" => Resource::RLIMIT_DATA,
+        "STACK" => Resource::RLIMIT_STACK,
+        "CORE" => Resource::RLIMIT_CORE,
+        "RSS" => Resource::RLIMIT_RSS,
+        "NPROC" => Resource::RLIMIT_NPROC,
+        "NOFILE" => Resource::RLIMIT_NOFILE,
+        "MEMLOCK" => Resource::RLIMIT_MEMLOCK,
+        "AS" => Resource::RLIMIT_AS,
+        "LOCKS" => Resource::RLIMIT_LOCKS,
+        "SIGPENDING" => Resource::RLIMIT_SIGPENDING,
+        "MSGQUEUE" => Resource::RLIMIT_MSGQUEUE,
+        "NICE" => Resource::RLIMIT_NICE,
+        "RTPRIO" => Resource::RLIMIT_RTPRIO,
+        "RTTIME" => Resource::RLIMIT_RTTIME,
+        other => {
+            return Err(Failure::permanent("reading process.rlimits", format!("{other} is not a limit")));
+        }
+    };
+    setrlimit(resource, limit.soft, limit.hard).map_err(|errno| {
+        let ceiling = getrlimit(resource).map(|(_, hard)| hard).unwrap_or_default();
+        let doing = format!("setting {} to {}:{}", limit.name, limit.soft, limit.hard);
+        let failure = Failure::from_io(doing, &io::Error::from(errno));
+        failure.remedy(format!("this host allows at most {ceiling}"))
+    })
+}
+
+/// Changes to the working directory, which must lie in the container: links of /proc that lead elsewhere are refused.
+fn change_directory(cwd: &Path) -> Result<()> {
+    let what = || format!("changing to working directory {}", cwd.display());
+    let root = RootDir::open_current()?;
+    let dir = root.open(cwd, libc::O_PATH | libc::O_DIRECTORY, Links::Inside).doing(what)?;
+    nix::unistd::fchdir(&dir).doing(what)?;
+    match nix::unistd::getcwd() {
+        Ok(path) if path.is_absolute() => Ok(()),
+        _ => Err(Failure::permanent(what(), "it is not inside the container")),
+    }
+}
+
+/// Finds the program as execvp(3) does, with the rights it will have.
+fn find_program(name: &str, env: &[String]) -> Result<CString> {
+    let bytes = |path: PathBuf| CString::new(path.as_os_str().as_bytes()).map_err(|_| nul());
+    if name.contains('/') {
+        return bytes(PathBuf::from(name));
+    }
+    let path = env.iter().rev().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    let mut forbidden = false;
+    for directory in path.split(':') {
+        let candidate = Path::new(if directory.is_empty() { "." } else { directory }).join(name);
+        let Ok(stat) = nix::sys::stat::stat(&candidate) else { continue };
+        if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+            continue;
+        }
+        if executable(&candidate) {
+            return bytes(candidate);
+        }
+        forbidden = true;
+    }
+    let doing = format!("executing {name:?}");
+    Err(if forbidden {
+        Failure::permanent(doing, "permission denied: the file is not executable")
+    } else {
+        Failure::not_found(doing, "executable file not found in $PATH")
+            .remedy("check the command, the entrypoint and PATH of the image")
+    })
+}
+
+fn executable(path: &Path) -> bool {
+    use nix::fcntl::{AT_FDCWD, AtFlags};
+    use nix::unistd::{AccessFlags, faccessat};
+    faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS).is_ok()
+}
+
+fn exec_failure(name: &str, error: &io::Error) -> Failure {
+    let doing = format!("executing {name:?}");
+    match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ENOTDIR) => Failure::not_found(doing, "no such file or directory")
+            .remedy("the program, or the interpreter or loader it names, is not in the image"),
+        Some(libc::EACCES | libc::EPERM | libc::EISDIR) => Failure::permanent(doing, "permission denied"),
+        Some(libc::ENOEXEC) => Failure::permanent(doing, "exec format error")
+            .remedy("the program was built for another architecture, or is not one"),
+        _ => Failure { reason: describe(error), ..Failure::from_io(doing, error) },
+    }
+}
