@@ -69,23 +69,42 @@ impl Engine {
     /// Asks a container to stop, and kills it after its grace period. One that does not run is left as it is.
     pub async fn stop_container(&self, id: &ContainerId) -> Result<()> {
         let Some(record) = self.stored(id).await? else { return Ok(()) };
+        self.stop_container_as(&record, None, None).await
+    }
+
+    /// The same, with another signal or another grace period than the container's own.
+    pub(crate) async fn stop_container_as(
+        &self,
+        record: &ContainerRecord,
+        signal: Option<i32>,
+        grace: Option<Duration>,
+    ) -> Result<()> {
         let runtime = &self.inner.drivers.runtime;
-        let signal = self.stop_signal(&record).await?;
-        match runtime.signal(id, signal).await {
+        let signal = match signal {
+            Some(signal) => signal,
+            None => self.stop_signal(record).await?,
+        };
+        match runtime.signal(&record.id, signal).await {
             Ok(()) => {}
             Err(error) if error.class == ErrorClass::NotFound => return Ok(()),
             Err(error) => return Err(error),
         }
-        let grace = record.spec.stop_grace_seconds.map_or(DEFAULT_GRACE, Duration::from_secs);
-        if tokio::time::timeout(grace, runtime.wait(id)).await.is_err() {
-            runtime.kill(id).await?;
+        let own = record.spec.stop_grace_seconds.map_or(DEFAULT_GRACE, Duration::from_secs);
+        if tokio::time::timeout(grace.unwrap_or(own), runtime.wait(&record.id)).await.is_err() {
+            runtime.kill(&record.id).await?;
         }
-        self.wait_for_end(&record).await?;
-        self.publish("container", "stop", &record, BTreeMap::new());
+        self.wait_for_end(record).await?;
+        self.publish("container", "stop", record, BTreeMap::new());
         Ok(())
     }
 
-    async fn stop_signal(&self, record: &ContainerRecord) -> Result<i32> {
+    /// Kills every process of a container and waits until it has ended.
+    pub(crate) async fn kill_and_wait(&self, record: &ContainerRecord) -> Result<()> {
+        self.inner.drivers.runtime.kill(&record.id).await?;
+        self.wait_for_end(record).await
+    }
+
+    pub(crate) async fn stop_signal(&self, record: &ContainerRecord) -> Result<i32> {
         let images = self.inner.drivers.images.list().await?;
         let config = images.into_iter().find(|i| i.id == record.image).map(|i| i.config).unwrap_or_default();
         Ok(parse_signal(&oci::stop_signal(&record.spec, &config)).unwrap_or(SIGTERM))

@@ -89,6 +89,7 @@ impl Engine {
     /// Brings ledger and kernel together after the agent or the host started.
     async fn adopt(&self) -> Result<()> {
         self.settle_all().await?;
+        self.forget_stops().await?;
         let containers = self.containers().await?;
         let networks = self.ledger(Ledger::networks).await?;
         let running: Vec<_> = containers.iter().filter(|c| c.state.is_running()).collect();

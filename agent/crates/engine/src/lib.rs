@@ -4,6 +4,7 @@
 //! events. It acts through the drivers, one [`hull_model::Step`] at a time, and decides nothing that `hull_plan` can decide.
 //! What is observed is always re-read: the ledger joined with what the drivers say right now.
 
+mod api;
 mod containers;
 mod engine;
 mod events;
@@ -16,6 +17,7 @@ mod networks;
 mod progress;
 mod start;
 
+pub use api::StopRequest;
 pub use engine::{Engine, Settings};
 pub use events::Event;
 pub use find::FindError;
