@@ -10,6 +10,7 @@ use crate::nft::{self, Element};
 use crate::{dns, links, names, ports, sysctl};
 use hull_model::ContainerId;
 use hull_ports::{Endpoint, Error, Sandbox, SandboxSpec};
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
 /// Steps of an attach that were done, for undoing exactly them.
@@ -202,6 +203,9 @@ fn check(spec: &SandboxSpec, network: impl Fn(&str) -> Option<Network>) -> Outco
     };
     if spec.endpoints.len() > names::MAX_ENDPOINTS {
         return Err(refuse(format!("it is in more than {} networks", names::MAX_ENDPOINTS)));
+    }
+    if let Some(server) = spec.dns.iter().find(|server| server.parse::<IpAddr>().is_err()) {
+        return Err(refuse(format!("DNS server {server:?} is not an IP address")));
     }
     let mut networks = Vec::with_capacity(spec.endpoints.len());
     for endpoint in &spec.endpoints {

@@ -1,31 +1,45 @@
-//! Name resolution for containers.
+//! Name resolution for containers: a resolver inside each namespace at 127.0.0.11, nothing on the host.
+//!
+//! `zone` knows names, `answer` decides (both pure), `server` listens in a container's namespace, `upstream` asks the
+//! host's resolvers from the host's namespace.
 
-use crate::namespace::ResolverSockets;
+mod answer;
+mod server;
+mod upstream;
+mod zone;
+
+pub(crate) use server::Server;
+pub(crate) use zone::Scope;
+
 use hull_model::ContainerId;
 use hull_ports::SandboxSpec;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{PoisonError, RwLock};
+use zone::Zones;
 
+/// What all resolvers of this host share.
 #[derive(Debug)]
-pub(crate) struct Directory;
+pub(crate) struct Directory {
+    zones: RwLock<Zones>,
+    resolv_conf: Vec<PathBuf>,
+}
+
 impl Directory {
-    pub(crate) fn new(_: Vec<PathBuf>) -> Self {
-        Self
+    pub(crate) fn new(resolv_conf: Vec<PathBuf>) -> Self {
+        Self { zones: RwLock::default(), resolv_conf }
     }
-    pub(crate) fn add(&self, _: &SandboxSpec) {}
-    pub(crate) fn remove(&self, _: &ContainerId) {}
-}
-#[derive(Debug)]
-pub(crate) struct Scope;
-impl Scope {
-    pub(crate) fn of(_: &SandboxSpec) -> Self {
-        Self
+
+    /// Makes a container's names known in its networks.
+    pub(crate) fn add(&self, spec: &SandboxSpec) {
+        self.zones.write().unwrap_or_else(PoisonError::into_inner).add(spec);
     }
-}
-#[derive(Debug)]
-pub(crate) struct Server(#[allow(dead_code)] ResolverSockets);
-impl Server {
-    pub(crate) fn start(s: ResolverSockets, _: Scope, _: Arc<Directory>) -> std::io::Result<Self> {
-        Ok(Self(s))
+
+    /// Forgets a container's names.
+    pub(crate) fn remove(&self, container: &ContainerId) {
+        self.zones.write().unwrap_or_else(PoisonError::into_inner).remove(container);
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Zones) -> T) -> T {
+        look(&self.zones.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

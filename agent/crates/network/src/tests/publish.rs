@@ -1,6 +1,7 @@
 //! Who reaches whom.
 
-use super::world::{HOST, OUTSIDE, Server, container, greet, in_world, open};
+use super::samples::{container, id};
+use super::world::{HOST, OUTSIDE, Server, greet, in_world, open};
 use hull_ports::Networks;
 use std::net::Ipv4Addr;
 
@@ -33,7 +34,7 @@ fn a_published_port_answers_from_everywhere() {
         assert_eq!(greet(&neighbour, (HOST, 8080)).unwrap(), a.gateway);
         assert_eq!(greet(&neighbour, (a.gateway, 8080)).unwrap(), a.gateway);
 
-        world.driver.detach(&super::world::id(5)).await.unwrap();
+        world.driver.detach(&id(5)).await.unwrap();
         assert!(greet(&world.outside, (HOST, 8080)).is_err());
         world.driver.reset().await.unwrap();
     });

@@ -1,14 +1,14 @@
 //! A small internet: the "host" (a namespace of its own), and an "outside" that is one hop away from it.
 
+use super::samples::{net, network};
 use crate::links::{self, Pair};
 use crate::netlink::{Batch, Socket};
 use crate::{Driver, Options, names};
-use hull_model::{ContainerId, Ipv4Net, Name, NetworkRecord, Owner, PortSpec, Protocol};
-use hull_ports::{Endpoint, Networks, Sandbox, SandboxSpec};
+use hull_model::NetworkRecord;
+use hull_ports::{Networks, Sandbox, SandboxSpec};
 use hull_sys::netns;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -99,59 +99,6 @@ impl World {
 
     pub(super) async fn attach(&self, spec: &SandboxSpec) -> Sandbox {
         self.driver.attach(spec).await.unwrap_or_else(|e| panic!("{}", e.chain()))
-    }
-}
-
-pub(super) fn net(text: &str) -> Ipv4Net {
-    Ipv4Net::try_from(text.to_owned()).unwrap()
-}
-
-pub(super) fn network(name: &str, subnet: &str, internal: bool) -> NetworkRecord {
-    let subnet = net(subnet);
-    let id = format!("{:08x}", u32::from(subnet.address)).repeat(8);
-    NetworkRecord {
-        bridge: format!("hull-{}", &id[..8]),
-        id,
-        name: Name::new(name).unwrap(),
-        owner: Owner::Docker,
-        subnet,
-        gateway: subnet.hosts().next().unwrap(),
-        internal,
-        labels: BTreeMap::new(),
-        created: jiff::Timestamp::UNIX_EPOCH,
-    }
-}
-
-pub(super) fn id(number: u16) -> ContainerId {
-    let [a, b] = number.to_be_bytes();
-    let mut bytes = [0xab; 32];
-    (bytes[0], bytes[1]) = (a, b);
-    ContainerId::from_random(bytes)
-}
-
-/// A container in networks, with the last byte of its address in all of them and one name.
-pub(super) fn container(
-    number: u16,
-    name: &str,
-    networks: &[&NetworkRecord],
-    ports: &[(u16, u16)],
-) -> SandboxSpec {
-    let endpoint = |network: &&NetworkRecord| Endpoint {
-        network: (*network).clone(),
-        address: Ipv4Addr::from(u32::from(network.subnet.address) + u32::from(number)),
-        names: vec![name.to_owned()],
-    };
-    let port = |&(host_port, container_port)| PortSpec {
-        host_ip: None,
-        host_port,
-        container_port,
-        protocol: Protocol::Tcp,
-    };
-    SandboxSpec {
-        container: id(number),
-        endpoints: networks.iter().map(endpoint).collect(),
-        ports: ports.iter().map(port).collect(),
-        dns: Vec::new(),
     }
 }
 
