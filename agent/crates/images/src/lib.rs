@@ -1,1 +1,20 @@
-//! Being drawn.
+//! Images: getting them from registries, keeping them, and handing them out as root file systems.
+//!
+//! [`Store`] is the driver behind [`hull_ports::Images`]. It owns one directory and everything in it. Nothing is an image
+//! before its configuration and every layer were verified against their digests and flushed to the disk.
+//!
+//! What leaves this crate is directories; mounting them is the runtime's work. **The overlay must be mounted `nodev`**:
+//! layers may contain device nodes, and devices of a container are made in its own `/dev`.
+
+mod disk;
+mod layer;
+mod manifest;
+mod platform;
+mod pull;
+mod records;
+mod registry;
+mod snapshot;
+mod store;
+
+pub use platform::Platform;
+pub use store::{Options, Store};

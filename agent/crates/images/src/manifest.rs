@@ -1,0 +1,329 @@
+//! Manifests, indexes and configurations as registries send them (OCI image specification; Docker image manifest v2,
+//! schema 2). Pure.
+//!
+//! A document is what its media type says, and its own fields must agree: one that could be read as two things is refused.
+
+use crate::platform::Platform;
+use crate::snapshot::Compression;
+use hull_model::{Digest, ImageConfig};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Media types that a manifest request accepts.
+pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// More layers than this cannot be mounted together (overlayfs, OVL_MAX_STACK).
+const MAX_LAYERS: usize = 500;
+
+/// Why a document is not one this host can use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidManifest {
+    /// The JSON is broken, or a field is missing or of the wrong type.
+    #[error("the {what} is not valid: {reason}")]
+    Json {
+        /// Manifest, index or configuration.
+        what: &'static str,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A media type that is not supported.
+    #[error("{what} has the media type {media_type:?}, which is not supported")]
+    MediaType {
+        /// Manifest, configuration or layer.
+        what: &'static str,
+        /// What was found.
+        media_type: String,
+    },
+    /// The document contradicts itself.
+    #[error("the {what} is ambiguous: {reason}")]
+    Ambiguous {
+        /// Manifest or index.
+        what: &'static str,
+        /// What contradicts what.
+        reason: &'static str,
+    },
+    /// More layers than can be mounted.
+    #[error("the image has {0} layers; 500 is the most that can be mounted")]
+    TooManyLayers(usize),
+    /// The configuration and the manifest do not fit each other.
+    #[error("the manifest has {manifest} layers and the configuration has {config}")]
+    LayerCount {
+        /// Layers in the manifest.
+        manifest: usize,
+        /// Layers in the configuration.
+        config: usize,
+    },
+}
+
+/// Names content by digest and size.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Descriptor {
+    pub(crate) media_type: String,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    #[serde(default)]
+    pub(crate) platform: Option<Platform>,
+}
+
+/// A manifest, or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Document {
+    /// One manifest for each platform.
+    Index(Vec<Descriptor>),
+    /// One image.
+    Manifest(Manifest),
+}
+
+/// One image: its configuration and layers, lowest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    pub(crate) config: Descriptor,
+    pub(crate) layers: Vec<(Descriptor, Compression)>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawDocument {
+    schema_version: u32,
+    media_type: Option<String>,
+    manifests: Option<Vec<Descriptor>>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    /// Only in schema 1.
+    fs_layers: Option<serde_json::Value>,
+}
+
+/// Reads a document that was sent as `content_type`.
+pub(crate) fn parse(content_type: &str, bytes: &[u8]) -> Result<Document, InvalidManifest> {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let (what, is_index) = match media_type {
+        "application/vnd.oci.image.index.v1+json"
+        | "application/vnd.docker.distribution.manifest.list.v2+json" => ("index", true),
+        "application/vnd.oci.image.manifest.v1+json"
+        | "application/vnd.docker.distribution.manifest.v2+json" => ("manifest", false),
+        _ => return Err(InvalidManifest::MediaType { what: "the manifest", media_type: media_type.into() }),
+    };
+    let raw: RawDocument = serde_json::from_slice(bytes)
+        .map_err(|error| InvalidManifest::Json { what, reason: error.to_string() })?;
+    let ambiguous = |reason| Err(InvalidManifest::Ambiguous { what, reason });
+    if raw.media_type.as_deref().is_some_and(|own| own != media_type) {
+        return ambiguous("its mediaType is not the media type it was sent as");
+    }
+    if raw.schema_version != 2 || raw.fs_layers.is_some() {
+        return ambiguous("its schemaVersion is not 2");
+    }
+    match (is_index, raw.manifests, raw.config, raw.layers) {
+        (true, Some(manifests), None, None) => Ok(Document::Index(manifests)),
+        (false, None, Some(config), Some(layers)) => manifest(config, layers).map(Document::Manifest),
+        _ => ambiguous("it must have either manifests, or config and layers"),
+    }
+}
+
+fn manifest(config: Descriptor, layers: Vec<Descriptor>) -> Result<Manifest, InvalidManifest> {
+    if !matches!(
+        config.media_type.as_str(),
+        "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
+    ) {
+        return Err(InvalidManifest::MediaType { what: "the configuration", media_type: config.media_type });
+    }
+    if layers.len() > MAX_LAYERS {
+        return Err(InvalidManifest::TooManyLayers(layers.len()));
+    }
+    let layers = layers
+        .into_iter()
+        .map(|layer| match compression(&layer.media_type) {
+            Some(compression) => Ok((layer, compression)),
+            None => Err(InvalidManifest::MediaType { what: "a layer", media_type: layer.media_type }),
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Manifest { config, layers })
+}
+
+/// Foreign layers are not here on purpose: their addresses are chosen by whoever wrote the manifest.
+fn compression(media_type: &str) -> Option<Compression> {
+    match media_type {
+        "application/vnd.oci.image.layer.v1.tar" | "application/vnd.docker.image.rootfs.diff.tar" => {
+            Some(Compression::None)
+        }
+        "application/vnd.oci.image.layer.v1.tar+gzip"
+        | "application/vnd.docker.image.rootfs.diff.tar.gzip" => Some(Compression::Gzip),
+        "application/vnd.oci.image.layer.v1.tar+zstd"
+        | "application/vnd.docker.image.rootfs.diff.tar.zstd" => Some(Compression::Zstd),
+        _ => None,
+    }
+}
+
+/// What an image's configuration says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Configuration {
+    pub(crate) platform: Platform,
+    pub(crate) created: String,
+    /// Digests of the uncompressed layers, lowest first.
+    pub(crate) diff_ids: Vec<Digest>,
+    pub(crate) run: ImageConfig,
+}
+
+#[derive(Deserialize)]
+struct RawConfiguration {
+    architecture: String,
+    os: String,
+    variant: Option<String>,
+    created: Option<String>,
+    rootfs: RawRootfs,
+    config: Option<RawRun>,
+}
+
+#[derive(Deserialize)]
+struct RawRootfs {
+    #[serde(rename = "type")]
+    kind: String,
+    diff_ids: Option<Vec<Digest>>,
+}
+
+/// Every field may be missing or null.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct RawRun {
+    user: Option<String>,
+    exposed_ports: Option<BTreeMap<String, serde_json::Value>>,
+    env: Option<Vec<String>>,
+    entrypoint: Option<Vec<String>>,
+    cmd: Option<Vec<String>>,
+    volumes: Option<BTreeMap<String, serde_json::Value>>,
+    working_dir: Option<String>,
+    labels: Option<BTreeMap<String, Option<String>>>,
+    stop_signal: Option<String>,
+}
+
+/// Reads an image's configuration and checks it against the number of layers in the manifest.
+pub(crate) fn parse_configuration(bytes: &[u8], layers: usize) -> Result<Configuration, InvalidManifest> {
+    let what = "configuration";
+    let raw: RawConfiguration = serde_json::from_slice(bytes)
+        .map_err(|error| InvalidManifest::Json { what, reason: error.to_string() })?;
+    if raw.rootfs.kind != "layers" {
+        return Err(InvalidManifest::Json { what, reason: "rootfs.type is not \"layers\"".into() });
+    }
+    let diff_ids = raw.rootfs.diff_ids.unwrap_or_default();
+    if diff_ids.len() != layers {
+        return Err(InvalidManifest::LayerCount { manifest: layers, config: diff_ids.len() });
+    }
+    let run = raw.config.unwrap_or_default();
+    let keys = |map: Option<BTreeMap<String, serde_json::Value>>| -> BTreeSet<String> {
+        map.unwrap_or_default().into_keys().collect()
+    };
+    Ok(Configuration {
+        platform: Platform {
+            os: raw.os,
+            architecture: raw.architecture,
+            variant: raw.variant.unwrap_or_default(),
+        },
+        created: raw.created.unwrap_or_default(),
+        diff_ids,
+        run: ImageConfig {
+            user: run.user.unwrap_or_default(),
+            exposed_ports: keys(run.exposed_ports),
+            env: run.env.unwrap_or_default(),
+            entrypoint: run.entrypoint.unwrap_or_default(),
+            cmd: run.cmd.unwrap_or_default(),
+            volumes: keys(run.volumes),
+            working_dir: run.working_dir.unwrap_or_default(),
+            labels: run
+                .labels
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(k, v)| (k, v.unwrap_or_default()))
+                .collect(),
+            stop_signal: run.stop_signal.unwrap_or_default(),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
+    const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+    fn descriptor(media_type: &str) -> String {
+        format!(r#"{{"mediaType":"{media_type}","digest":"sha256:{}","size":3}}"#, "0".repeat(64))
+    }
+
+    fn manifest_with(layer: &str) -> String {
+        let config = descriptor("application/vnd.oci.image.config.v1+json");
+        format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{}]}}"#, descriptor(layer))
+    }
+
+    #[test]
+    fn manifests_and_indexes_are_told_apart() {
+        let text = manifest_with("application/vnd.oci.image.layer.v1.tar+zstd");
+        let Document::Manifest(manifest) = parse(OCI, text.as_bytes()).unwrap() else {
+            panic!("not a manifest")
+        };
+        assert_eq!(manifest.layers[0].1, Compression::Zstd);
+        let text = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{{"mediaType":"{OCI}","digest":"sha256:{}","size":1,
+            "platform":{{"os":"linux","architecture":"amd64"}}}}]}}"#,
+            "1".repeat(64)
+        );
+        let Document::Index(entries) =
+            parse(&format!("{OCI_INDEX}; charset=utf-8"), text.as_bytes()).unwrap()
+        else {
+            panic!("not an index")
+        };
+        assert_eq!(entries[0].platform.as_ref().map(ToString::to_string).as_deref(), Some("linux/amd64"));
+    }
+
+    #[test]
+    fn what_could_be_read_as_two_things_is_refused() {
+        let good = manifest_with("application/vnd.oci.image.layer.v1.tar");
+        assert!(parse(OCI, good.as_bytes()).is_ok());
+        let both = good.replacen('{', r#"{"manifests":[],"#, 1);
+        let other_type = good.replacen('{', &format!(r#"{{"mediaType":"{OCI_INDEX}","#), 1);
+        let twice = good.replacen('{', r#"{"layers":[],"#, 1);
+        let schema = good.replacen(":2", ":1", 1);
+        for (content_type, text) in [
+            (OCI, both.as_str()),
+            (OCI, other_type.as_str()),
+            (OCI, twice.as_str()),
+            (OCI, schema.as_str()),
+            (OCI_INDEX, good.as_str()),
+            ("application/json", good.as_str()),
+            ("application/vnd.docker.distribution.manifest.v1+json", good.as_str()),
+            (OCI, "[]"),
+            (OCI, ""),
+        ] {
+            assert!(parse(content_type, text.as_bytes()).is_err(), "{content_type} {text}");
+        }
+        for layer in [
+            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+            "application/vnd.oci.image.layer.v1.tar+encrypted",
+            "text/plain",
+        ] {
+            assert!(parse(OCI, manifest_with(layer).as_bytes()).is_err(), "{layer}");
+        }
+        assert!(parse(OCI, good.replace(&"0".repeat(64), "../../etc/passwd").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn configurations_may_leave_out_or_null_nearly_everything() {
+        let id = format!("sha256:{}", "a".repeat(64));
+        let text = format!(
+            r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{id}"]}},
+            "config":{{"Cmd":["sh"],"Entrypoint":null,"ExposedPorts":{{"80/tcp":{{}}}},"Volumes":null,"Labels":{{"a":"b"}}}}}}"#
+        );
+        let config = parse_configuration(text.as_bytes(), 1).unwrap();
+        assert_eq!(config.run.cmd, ["sh"]);
+        assert!(config.run.entrypoint.is_empty());
+        assert!(config.run.exposed_ports.contains("80/tcp"));
+        assert_eq!(
+            parse_configuration(text.as_bytes(), 2),
+            Err(InvalidManifest::LayerCount { manifest: 2, config: 1 })
+        );
+        let empty = r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":null}}"#;
+        assert!(parse_configuration(empty.as_bytes(), 0).is_ok());
+        assert!(parse_configuration(b"{}", 0).is_err());
+    }
+}

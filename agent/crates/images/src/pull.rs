@@ -1,0 +1,303 @@
+//! Pulling: manifest, configuration, layers, and at last the record that makes them an image.
+
+use crate::disk::{DiskError, remove_file};
+use crate::layer::{FREE_SPACE, Flight, LayerError, Wanted};
+use crate::manifest::{self, Configuration, Descriptor, Document, InvalidManifest, Manifest};
+use crate::platform::{Platform, choose};
+use crate::records::{ImageRecord, layer_size};
+use crate::registry::{Client, Fetched, RegistryError, at_door};
+use crate::store::Inner;
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use hull_model::{Digest, Image, Reference, Registry};
+use hull_ports::{Error, ErrorClass, Progress};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+
+/// How deep indexes may name indexes.
+const MAX_INDEX_DEPTH: usize = 3;
+/// Time between two reports of progress.
+const REPORT: Duration = Duration::from_millis(100);
+
+/// Why an image could not be pulled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PullError {
+    /// The registry did not give it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// What it gave cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] InvalidManifest),
+    /// The image is not for this host.
+    #[error("no image for {host} (there is: {offered})")]
+    Platform {
+        /// What this host is.
+        host: Platform,
+        /// What there is.
+        offered: String,
+    },
+    /// One of its layers could not be had.
+    #[error("layer {}", diff_id.short())]
+    Layer {
+        /// Which.
+        diff_id: Digest,
+        /// Why.
+        source: Arc<LayerError>,
+    },
+    /// It could not be stored.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The task ended without a result.
+    #[error("the work was cut short")]
+    Cut,
+}
+
+impl PullError {
+    /// The error at the door, with Docker's wording where scripts look for it.
+    pub(crate) fn at_door(self, reference: &Reference) -> Error {
+        let message = format!("pulling image {}", reference.familiar());
+        match self {
+            Self::Registry(error @ (RegistryError::NotFound { .. } | RegistryError::Denied { .. })) => {
+                Error::new(error.class(), error.to_string()).remedy(error.remedy())
+            }
+            Self::Registry(error) => at_door(message, error),
+            Self::Layer { ref source, .. } => {
+                let (class, remedy) = (source.class(), source.remedy());
+                Error::new(class, message).remedy(remedy).because(self)
+            }
+            Self::Manifest(_) => {
+                Error::permanent(message).remedy("build and push the image with a current tool").because(self)
+            }
+            Self::Platform { ref host, .. } => {
+                let remedy = format!("build the image for {host} too, or use another tag");
+                Error::permanent(message).remedy(remedy).because(self)
+            }
+            Self::Disk(ref error) => {
+                let remedy =
+                    if error.is_full() { FREE_SPACE } else { "check the disk that holds the image store" };
+                Error::new(ErrorClass::Retryable, message).remedy(remedy).because(self)
+            }
+            Self::Cut => Error::retryable(message).because(self),
+        }
+    }
+}
+
+/// Everything about an image but its layers.
+struct Resolved {
+    manifest: Fetched,
+    parsed: Manifest,
+    configuration: Configuration,
+    configuration_bytes: Bytes,
+}
+
+/// Pulls one image.
+pub(crate) async fn pull(
+    inner: &Arc<Inner>,
+    reference: &Reference,
+    registries: &BTreeMap<String, Registry>,
+    progress: &dyn Progress,
+) -> Result<Image, PullError> {
+    let timeouts = inner.options.timeouts();
+    let client = Arc::new(Client::new(reference, registries, &inner.options.ca_bundle, timeouts));
+    let resolved = resolve(&client, reference, &inner.options.platform).await?;
+    let layers = wanted(&resolved);
+    let _pins = Pins::new(inner, &layers);
+    fetch(inner, &client, &layers, progress).await?;
+    let (inner, reference) = (Arc::clone(inner), reference.clone());
+    spawn_blocking(move || commit(&inner, &reference, &resolved)).await.map_err(|_| PullError::Cut)?
+}
+
+/// Finds the manifest for this host, through indexes, and its configuration.
+async fn resolve(client: &Client, reference: &Reference, host: &Platform) -> Result<Resolved, PullError> {
+    let selector = reference.manifest_selector();
+    let mut fetched = client.manifest(&selector, reference.digest.as_ref(), 0).await?;
+    for _ in 0..MAX_INDEX_DEPTH {
+        match manifest::parse(&fetched.content_type, &fetched.bytes)? {
+            Document::Manifest(parsed) => {
+                let configuration_bytes = client.configuration(&parsed.config, fetched.endpoint).await?;
+                let configuration = manifest::parse_configuration(&configuration_bytes, parsed.layers.len())?;
+                if host.rank(&configuration.platform).is_none() {
+                    let offered = configuration.platform.to_string();
+                    return Err(PullError::Platform { host: host.clone(), offered });
+                }
+                return Ok(Resolved { manifest: fetched, parsed, configuration, configuration_bytes });
+            }
+            Document::Index(entries) => {
+                let entry = for_host(host, &entries)?;
+                fetched =
+                    client.manifest(&entry.digest.to_string(), Some(&entry.digest), fetched.endpoint).await?;
+            }
+        }
+    }
+    Err(InvalidManifest::Ambiguous { what: "index", reason: "it names indexes that name indexes" }.into())
+}
+
+fn for_host<'a>(host: &Platform, entries: &'a [Descriptor]) -> Result<&'a Descriptor, PullError> {
+    let best = choose(host, entries.iter().map(|entry| entry.platform.as_ref()));
+    best.and_then(|i| entries.get(i)).ok_or_else(|| {
+        let offered: BTreeSet<String> =
+            entries.iter().filter_map(|entry| entry.platform.as_ref()).map(ToString::to_string).collect();
+        PullError::Platform {
+            host: host.clone(),
+            offered: offered.into_iter().collect::<Vec<_>>().join(", "),
+        }
+    })
+}
+
+/// Each different layer once. An image may have the same one several times.
+fn wanted(resolved: &Resolved) -> Vec<Wanted> {
+    let mut seen = BTreeSet::new();
+    let pairs = resolved.parsed.layers.iter().zip(&resolved.configuration.diff_ids);
+    pairs
+        .filter(|(_, diff_id)| seen.insert((*diff_id).clone()))
+        .map(|((descriptor, compression), diff_id)| Wanted {
+            descriptor: descriptor.clone(),
+            compression: *compression,
+            diff_id: diff_id.clone(),
+            endpoint: resolved.manifest.endpoint,
+        })
+        .collect()
+}
+
+/// Gets all layers that are not here, telling how far it is.
+async fn fetch(
+    inner: &Arc<Inner>,
+    client: &Arc<Client>,
+    layers: &[Wanted],
+    progress: &dyn Progress,
+) -> Result<(), PullError> {
+    let total = layers.iter().map(|layer| layer.descriptor.size).fold(0u64, u64::saturating_add);
+    let (here, missing): (Vec<&Wanted>, Vec<&Wanted>) =
+        layers.iter().partition(|layer| inner.disk.layer(layer.diff_id.hex()).is_dir());
+    let mut done: u64 = here.iter().map(|layer| layer.descriptor.size).fold(0u64, u64::saturating_add);
+    progress.bytes(done, Some(total));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let flights: Vec<(&Wanted, Flight, bool)> = missing
+        .into_iter()
+        .map(|layer| {
+            let (flight, own) = inner.flights.join(inner, client, layer);
+            (layer, flight, own)
+        })
+        .collect();
+    let counted: Vec<Flight> = flights.iter().map(|(_, flight, _)| flight.clone()).collect();
+    let base = done;
+    let all =
+        try_join_all(flights.into_iter().map(|(layer, flight, own)| land(inner, client, layer, flight, own)));
+    tokio::pin!(all);
+    let mut tick = tokio::time::interval(REPORT);
+    loop {
+        tokio::select! {
+            result = &mut all => {
+                result?;
+                progress.bytes(total, Some(total));
+                return Ok(());
+            }
+            _ = tick.tick() => {
+                let now = base + counted.iter().map(Flight::done).sum::<u64>();
+                if now != done {
+                    done = now;
+                    progress.bytes(done.min(total), Some(total));
+                }
+            }
+        }
+    }
+}
+
+/// Waits for one layer. Work that somebody else began, with another registry in mind, is tried again as our own.
+async fn land(
+    inner: &Arc<Inner>,
+    client: &Arc<Client>,
+    layer: &Wanted,
+    flight: Flight,
+    own: bool,
+) -> Result<(), PullError> {
+    let failed = |source| PullError::Layer { diff_id: layer.diff_id.clone(), source };
+    match flight.outcome().await {
+        Err(_) if !own => {
+            drop(flight);
+            let (flight, _) = inner.flights.join(inner, client, layer);
+            flight.outcome().await.map_err(failed)
+        }
+        result => result.map_err(failed),
+    }
+}
+
+/// Writes the blobs, then the record that makes it an image, then its name. Each step is whole, and worth nothing
+/// without those before it.
+fn commit(inner: &Inner, reference: &Reference, resolved: &Resolved) -> Result<Image, PullError> {
+    let _writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
+    let id = resolved.parsed.config.digest.clone();
+    let layers = resolved.configuration.diff_ids.clone();
+    let size = layers.iter().collect::<BTreeSet<_>>().into_iter();
+    let size = size.map(|layer| layer_size(&inner.disk, layer).unwrap_or(0)).sum();
+    let record = ImageRecord {
+        id: id.clone(),
+        manifest: resolved.manifest.digest.clone(),
+        layers,
+        config: resolved.configuration.run.clone(),
+        architecture: resolved.configuration.platform.architecture.clone(),
+        size,
+        created: resolved.configuration.created.clone(),
+    };
+    let old = inner.state().images.get(&id).cloned();
+    if old.as_ref() != Some(&record) {
+        let blobs = inner.disk.blobs();
+        inner.disk.write(&blobs.join(resolved.manifest.digest.hex()), &resolved.manifest.bytes)?;
+        inner.disk.write(&blobs.join(id.hex()), &resolved.configuration_bytes)?;
+        inner.disk.write(&inner.disk.image(id.hex()), &json(&record))?;
+        let mut state = inner.state();
+        state.images.insert(id.clone(), record);
+        let orphan = old.map(|old| old.manifest).filter(|manifest| !state.needs_blob(manifest));
+        drop(state);
+        if let Some(orphan) = orphan {
+            remove_file(&blobs.join(orphan.hex()))?;
+        }
+    }
+    let mut names = inner.state().references.clone();
+    if names.insert(reference.clone(), id.clone()).as_ref() != Some(&id) {
+        inner.disk.write(&inner.disk.references(), &json(&names))?;
+        inner.state().references = names;
+    }
+    inner.state().image(&id).ok_or(PullError::Cut)
+}
+
+/// The JSON of a record. Records have string keys only, so this cannot fail.
+pub(crate) fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).unwrap_or_default()
+}
+
+/// Keeps layers from being removed while a pull relies on them.
+struct Pins {
+    inner: Arc<Inner>,
+    layers: Vec<Digest>,
+}
+
+impl Pins {
+    fn new(inner: &Arc<Inner>, layers: &[Wanted]) -> Self {
+        let layers: Vec<Digest> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
+        let mut state = inner.state();
+        for layer in &layers {
+            *state.pins.entry(layer.clone()).or_default() += 1;
+        }
+        drop(state);
+        Self { inner: Arc::clone(inner), layers }
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        let mut state = self.inner.state();
+        for layer in &self.layers {
+            if let Some(count) = state.pins.get_mut(layer) {
+                *count -= 1;
+                if *count == 0 {
+                    state.pins.remove(layer);
+                }
+            }
+        }
+    }
+}

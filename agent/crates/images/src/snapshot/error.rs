@@ -1,0 +1,81 @@
+//! Why a layer could not be unpacked.
+
+use std::io;
+
+/// A failure while a layer is inflated and unpacked. Nothing of the layer is visible afterwards.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UnpackError {
+    /// The archive is not well formed.
+    #[error("the archive is malformed: {0}")]
+    Malformed(&'static str),
+    /// The archive ends in the middle of an entry.
+    #[error("the archive ends in the middle of an entry")]
+    Truncated,
+    /// An entry asks for something that no layer may do.
+    #[error("entry {path:?}: {reason}")]
+    Refused {
+        /// Path of the entry as it stands in the archive.
+        path: String,
+        /// The rule it breaks.
+        reason: &'static str,
+    },
+    /// The compressed stream is broken, or the transfer behind it ended.
+    #[error("inflating the layer")]
+    Input(#[source] io::Error),
+    /// The file system said no.
+    #[error("{action} {path:?}")]
+    System {
+        /// What was being done.
+        action: &'static str,
+        /// To which path of the layer.
+        path: String,
+        /// What the kernel said.
+        #[source]
+        errno: nix::Error,
+    },
+    /// Going on would use up the space, or the inodes, that are kept free.
+    #[error("only {available} bytes or {inodes} inodes are left on the disk")]
+    DiskFull {
+        /// Bytes free for use.
+        available: u64,
+        /// Inodes free for use.
+        inodes: u64,
+    },
+    /// The other half of the pipeline stopped first and knows why.
+    #[error("unpacking was stopped")]
+    Stopped,
+}
+
+impl UnpackError {
+    pub(super) fn malformed(reason: &'static str) -> Self {
+        Self::Malformed(reason)
+    }
+
+    pub(super) fn refused(path: &[u8], reason: &'static str) -> Self {
+        Self::Refused { path: shown(path), reason }
+    }
+
+    pub(super) fn system(action: &'static str, path: &[u8]) -> impl FnOnce(nix::Error) -> Self + use<> {
+        let path = shown(path);
+        move |errno| Self::System { action, path, errno }
+    }
+
+    /// Whether the bytes of the layer are at fault, rather than this host.
+    pub(crate) fn is_content(&self) -> bool {
+        matches!(self, Self::Malformed(_) | Self::Truncated | Self::Refused { .. } | Self::Input(_))
+    }
+
+    /// Whether the disk is full.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        match self {
+            Self::DiskFull { .. } => true,
+            Self::System { errno, .. } => matches!(errno, nix::Error::ENOSPC | nix::Error::EDQUOT),
+            _ => false,
+        }
+    }
+}
+
+/// A path for people: at most 200 characters.
+fn shown(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).chars().take(200).collect()
+}

@@ -1,0 +1,19 @@
+//! Layers as the kernel mounts them.
+//!
+//! This module owns the form in which a layer lies on the disk and how it gets there: a compressed stream goes in, and a
+//! verified tree comes out. The one driver here unpacks into directories. The rest of the crate only knows
+//! [`Feed`], [`Unpacked`] and [`LAYER_TREE`].
+
+mod archive;
+mod directory;
+mod error;
+mod name;
+mod pax;
+mod pipeline;
+mod space;
+
+pub(crate) use error::UnpackError;
+pub(crate) use pipeline::{Compression, Feed, Unpacked, feed};
+
+/// Name of the directory with a layer's files, inside the layer's directory.
+pub(crate) const LAYER_TREE: &str = "fs";
