@@ -2,6 +2,7 @@
 //!
 //! Everything runs from the toolbox that `image-builder` makes, on loopback and QEMU's user networking.
 
+mod bench;
 mod demo;
 mod guest;
 mod http;
@@ -11,6 +12,7 @@ mod seed;
 mod session;
 mod wait;
 
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use session::Session;
 use std::path::PathBuf;
@@ -45,23 +47,41 @@ enum Action {
     },
     /// List the scenarios.
     List,
+    /// Measure: `start`.
+    Bench {
+        /// What.
+        name: String,
+    },
+    /// Run a command once for each line read, and print how many nanoseconds it took.
+    #[command(hide = true)]
+    BenchWorker {
+        /// The command.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let done = Session::open(&cli.work, &cli.image).and_then(|session| match cli.action {
-        Action::Demo { check } => demo::run(&session, check),
-        Action::Scenario { name } => scenarios::run(&session, &name),
-        Action::List => {
-            scenarios::list();
-            Ok(())
-        }
-    });
-    match done {
+    match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("failed: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let session = || Session::open(&cli.work, &cli.image);
+    match cli.action {
+        Action::Demo { check } => demo::run(&session()?, check),
+        Action::Scenario { name } => scenarios::run(&session()?, &name),
+        Action::Bench { name } if name == "start" => bench::start(&session()?),
+        Action::Bench { name } => bail!("there is no benchmark {name:?}; there is: start"),
+        Action::BenchWorker { command } => bench::worker(&command),
+        Action::List => {
+            scenarios::list();
+            Ok(())
         }
     }
 }
