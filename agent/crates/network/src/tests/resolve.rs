@@ -51,6 +51,12 @@ fn addresses(message: &Message) -> Vec<Ipv4Addr> {
     message.answers.iter().filter_map(address).collect()
 }
 
+/// Addresses of a name, asked from the calling thread's namespace.
+pub(super) fn lookup(name: &str) -> Vec<Ipv4Addr> {
+    let here = hull_sys::netns::current().unwrap();
+    addresses(&ask(&here, &query(name, RecordType::A)))
+}
+
 /// A resolver outside: truncates `long.test` over UDP, never answers `silent.test`, counts the rest.
 fn upstream(world: &World) -> Arc<AtomicUsize> {
     let asked = Arc::new(AtomicUsize::new(0));

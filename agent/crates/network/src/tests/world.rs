@@ -31,6 +31,14 @@ pub(super) struct World {
     _directory: tempfile::TempDir,
 }
 
+/// What is there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Census {
+    pub(super) links: Vec<String>,
+    pub(super) namespaces: Vec<String>,
+    pub(super) rules: String,
+}
+
 /// Runs a test in namespaces of its own.
 pub(super) fn in_world<F>(test: impl FnOnce(World) -> F + Send + 'static)
 where
@@ -89,6 +97,24 @@ impl World {
     pub(super) async fn restart(&mut self) {
         let next = Driver::open(self.run_dir.clone(), self.options.clone()).await.unwrap();
         drop(std::mem::replace(&mut self.driver, next));
+    }
+
+    /// Everything of ours in the kernel.
+    pub(super) fn census(&self) -> Census {
+        let dumped = within(&self.host, || {
+            Socket::route().unwrap().dump(links::list_links(), "links", links::read_link).unwrap()
+        });
+        let mut links: Vec<String> = dumped.into_iter().map(|l| l.name).collect();
+        links.sort();
+        let namespaces = std::fs::read_dir(self.run_dir.join("netns"))
+            .map(|entries| entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect())
+            .unwrap_or_default();
+        let rules = within(&self.host, || {
+            // Without the program, the rest of the census still counts.
+            let listed = std::process::Command::new("nft").args(["list", "ruleset"]).output();
+            listed.map(|o| String::from_utf8(o.stdout).unwrap()).unwrap_or_default()
+        });
+        Census { links, namespaces, rules }
     }
 
     pub(super) async fn network(&self, name: &str, subnet: &str, internal: bool) -> NetworkRecord {

@@ -1,0 +1,159 @@
+//! Restarts, flushes, many ports, many rounds.
+
+use super::samples::{container, id};
+use super::world::{HOST, OUTSIDE, Server, connect, eventually, greet, in_world, line, open, within};
+use hull_ports::Networks;
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
+
+fn echo(stream: &mut TcpStream, text: &str) -> String {
+    stream.write_all(format!("{text}\n").as_bytes()).unwrap();
+    line(stream).unwrap()
+}
+
+#[test]
+fn a_new_driver_adopts_what_runs() {
+    in_world(|mut world| async move {
+        let a = world.network("a", "10.204.1.0/24", false).await;
+        let gone = world.network("gone", "10.204.2.0/24", false).await;
+        let specs = [container(5, "web", &[&a], &[(8080, 80)]), container(6, "other", &[&a], &[])];
+        let web = open(&world.attach(&specs[0]).await);
+        let other = open(&world.attach(&specs[1]).await);
+        let left = world.attach(&container(7, "left", &[&a, &gone], &[(8082, 80)])).await;
+        let _server = Server::start(&web, 80);
+        let mut outside = connect(&world.outside, (HOST, 8080)).unwrap();
+        let mut inside = connect(&other, (Ipv4Addr::new(10, 204, 1, 5), 80)).unwrap();
+        assert_eq!(line(&mut outside).unwrap(), OUTSIDE.to_string());
+        line(&mut inside).unwrap();
+        let rebooted = container(9, "rebooted", &[&a], &[(8089, 80)]);
+
+        world.restart().await;
+        assert_eq!(echo(&mut outside, "between"), "between");
+        let list = [specs[0].clone(), specs[1].clone(), rebooted.clone()];
+        world.driver.restore(std::slice::from_ref(&a), &list).await.unwrap();
+
+        assert_eq!(echo(&mut outside, "still here"), "still here");
+        assert_eq!(echo(&mut inside, "me too"), "me too");
+        assert_eq!(greet(&world.outside, (HOST, 8080)).unwrap(), OUTSIDE);
+        assert!(!left.netns.exists() && world.census().links.iter().all(|l| !l.starts_with("hv0007") && l != &gone.bridge));
+        let answered = within(&other, || super::resolve::lookup("web."));
+        assert_eq!(answered, [Ipv4Addr::new(10, 204, 1, 5)], "names are answered again");
+        let error = world.driver.attach(&container(8, "late", &[&a], &[(8080, 80)])).await.unwrap_err();
+        assert!(error.message.contains("port is already allocated"), "adopted ports are taken");
+        assert_eq!(world.attach(&specs[0]).await.netns, world.attach(&specs[0]).await.netns, "attached already");
+        world.attach(&rebooted).await;
+        world.driver.detach(&id(5)).await.unwrap();
+        assert!(greet(&world.outside, (HOST, 8080)).is_err());
+        world.driver.reset().await.unwrap();
+        let census = world.census();
+        assert_eq!((census.namespaces, census.rules.as_str()), (vec![], ""), "nothing is left");
+        assert_eq!(census.links, ["lo", "uplink"]);
+    });
+}
+
+#[test]
+fn a_flushed_table_is_made_again() {
+    in_world(|world| async move {
+        let a = world.network("a", "10.204.1.0/24", false).await;
+        let web = open(&world.attach(&container(5, "web", &[&a], &[(8080, 80)])).await);
+        let _server = Server::start(&web, 80);
+        assert!(greet(&world.outside, (HOST, 8080)).is_ok());
+        let before = world.census().rules;
+        for _ in 0..3 {
+            let flushed = Instant::now();
+            within(&world.host, || {
+                let mut stranger = crate::netlink::Socket::netfilter(0).unwrap();
+                stranger.transact(crate::nft::host::remove()).unwrap();
+            });
+            eventually(Duration::from_secs(1), "the port answers again", || greet(&world.outside, (HOST, 8080)).is_ok());
+            println!("healed {} ms after the flush", flushed.elapsed().as_millis());
+        }
+        assert_eq!(world.census().rules, before);
+        world.driver.reset().await.unwrap();
+    });
+}
+
+#[test]
+fn the_administrator_s_rules_survive_a_renewal() {
+    if std::process::Command::new("nft").arg("--version").output().is_err() {
+        println!("not checked: there is no nft program here");
+        return;
+    }
+    in_world(|mut world| async move {
+        let a = world.network("a", "10.204.1.0/24", false).await;
+        let spec = container(5, "web", &[&a], &[(8080, 80)]);
+        let web = open(&world.attach(&spec).await);
+        let _server = Server::start(&web, 80);
+        let rule = format!("nft add rule inet hull user ip saddr {OUTSIDE} tcp dport 8080 drop");
+        within(&world.host, || {
+            assert!(std::process::Command::new("sh").args(["-c", &rule]).status().unwrap().success());
+        });
+        assert!(greet(&world.outside, (HOST, 8080)).is_err());
+        world.restart().await;
+        world.driver.restore(std::slice::from_ref(&a), std::slice::from_ref(&spec)).await.unwrap();
+        assert!(greet(&world.outside, (HOST, 8080)).is_err(), "still in force");
+        assert!(greet(&world.host, (HOST, 8080)).is_ok());
+        world.driver.reset().await.unwrap();
+    });
+}
+
+#[test]
+fn a_thousand_ports_are_published_at_once() {
+    in_world(|mut world| async move {
+        let a = world.network("a", "10.204.1.0/24", false).await;
+        let ports: Vec<(u16, u16)> = (10_000..11_000).map(|port| (port, 80)).collect();
+        let spec = container(5, "many", &[&a], &ports);
+        let started = Instant::now();
+        let many = open(&world.attach(&spec).await);
+        let published = started.elapsed();
+        let _server = Server::start(&many, 80);
+        for port in [10_000, 10_500, 10_999] {
+            assert_eq!(greet(&world.outside, (HOST, port)).unwrap(), OUTSIDE);
+        }
+        let started = Instant::now();
+        world.attach(&container(6, "one", &[&a], &[(8080, 80)])).await;
+        let one_more = started.elapsed();
+        world.restart().await;
+        let started = Instant::now();
+        let one = container(6, "one", &[&a], &[(8080, 80)]);
+        world.driver.restore(std::slice::from_ref(&a), &[spec, one]).await.unwrap();
+        println!("1,000 ports: {published:?}; one more container and port: {one_more:?}; restore: {:?}", started.elapsed());
+        assert_eq!(greet(&world.outside, (HOST, 10_777)).unwrap(), OUTSIDE);
+        let started = Instant::now();
+        world.driver.detach(&id(5)).await.unwrap();
+        println!("detach: {:?}", started.elapsed());
+        world.driver.reset().await.unwrap();
+    });
+}
+
+#[test]
+fn two_hundred_rounds_leave_nothing() {
+    in_world(|world| async move {
+        let a = world.network("a", "10.204.1.0/24", false).await;
+        let before = world.census();
+        let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let mut attach = Vec::new();
+        let mut detach = Vec::new();
+        let mut settled = 0;
+        for round in 0..200 {
+            let spec = container(5, "web", &[&a], &[(8080, 80)]);
+            let started = Instant::now();
+            world.attach(&spec).await;
+            attach.push(started.elapsed());
+            let started = Instant::now();
+            world.driver.detach(&spec.container).await.unwrap();
+            detach.push(started.elapsed());
+            if round == 20 {
+                settled = descriptors();
+            }
+        }
+        eventually(Duration::from_secs(5), "teardown has ended", || world.census() == before);
+        attach.sort();
+        detach.sort();
+        println!("attach with one port: median {:?}, p95 {:?}; detach: median {:?}", attach[100], attach[190], detach[100]);
+        // Other tests of this process open some too.
+        assert!(descriptors() < settled + 100, "descriptors grew from {settled} to {}", descriptors());
+        world.driver.reset().await.unwrap();
+    });
+}
