@@ -20,6 +20,7 @@ use identity::Identity;
 use users::People;
 
 pub(crate) use identity::is_hostname;
+pub(crate) use users::{default_user, ssh_key};
 
 /// Parses one `#cloud-config` document into a layer. Never fails: what cannot be understood becomes a problem of the layer.
 ///

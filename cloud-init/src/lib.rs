@@ -8,6 +8,8 @@ pub mod cloud_config;
 pub mod compose;
 mod document;
 mod known_keys;
+pub mod meta_data;
+pub mod network_config;
 mod node;
 mod report;
 mod suggest;

@@ -20,7 +20,25 @@ fn check(bytes: &[u8]) {
     }
 }
 
+const NETWORK: &str = "version: 2\nethernets:\n  eth0:\n    match: {macaddress: '52:54:00:00:00:01'}\n    set-name: a\n    \
+    addresses: [192.0.2.1/24]\n    routes: [{to: default, via: 192.0.2.2}]\n    nameservers: {search: [a.org]}\n";
+
 proptest! {
+    /// No value of the document begins a line of its own, whatever is in it.
+    #[test]
+    fn network_config(at in 0..NETWORK.len(), word in "[-\\[\\]{}:,\"\\\\n \n0-9a-z]{0,8}", cut in 0..6usize) {
+        let end = (at + cut).min(NETWORK.len());
+        let text = format!("{}{word}{}", &NETWORK[..at], &NETWORK[end..]);
+        let (network, problems) = crate::network_config::parse("network-config", text.as_bytes());
+        assert!(problems.iter().all(|p| !p.reason.is_empty() && !p.remedy.is_empty()));
+        for (name, unit) in network.iter().flat_map(|n| &n.files) {
+            assert!(!name.contains('/'));
+            let line = |l: &str| l.is_empty() || l.starts_with(['#', '[']) || l.split_once('=').is_some_and(|(k, _)| k.bytes().all(|b| b.is_ascii_alphanumeric()));
+            assert!(unit.lines().all(line), "{unit}");
+        }
+        crate::meta_data::parse(text.as_bytes());
+    }
+
     #[test]
     fn random_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..400), header in any::<bool>()) {
         let header = if header { &b"#cloud-config\n"[..] } else { b"" };
