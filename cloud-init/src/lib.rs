@@ -10,6 +10,7 @@ mod document;
 mod known_keys;
 pub mod meta_data;
 pub mod network_config;
+pub mod nocloud;
 mod node;
 mod report;
 mod suggest;
