@@ -10,8 +10,9 @@ use crate::nft::{self, Element};
 use crate::{dns, links, names, ports, sysctl};
 use hull_model::ContainerId;
 use hull_ports::{Endpoint, Error, Sandbox, SandboxSpec};
+use nix::errno::Errno;
 use std::net::IpAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 /// Steps of an attach that were done, for undoing exactly them.
 #[derive(Debug, Default)]
@@ -24,6 +25,7 @@ struct Done {
 impl Inner {
     pub(crate) fn attach(&self, spec: SandboxSpec) -> Outcome<Sandbox> {
         let _busy = self.begin(&spec.container)?;
+        self.reaper.wait(Some(&spec.container));
         let sandbox = Sandbox { netns: self.shelf.path(&spec.container) };
         let networks = {
             let mut state = self.state();
@@ -55,6 +57,7 @@ impl Inner {
         let mut blank = self.pool.take()?;
         self.add_interfaces(spec, networks, &blank, done)?;
         configure(spec, &mut blank)?;
+        self.settle(spec, &blank)?;
         // What an interrupted attach may have left.
         self.shelf.release(spec.container.as_str())?;
         self.shelf.keep(&spec.container, &blank.file)?;
@@ -100,6 +103,22 @@ impl Inner {
         done.interfaces.iter().try_for_each(|name| sysctl::prepare_port(name))
     }
 
+    /// Both ends are up, but the kernel acts on that in its own time; until then, first packets are lost and come again
+    /// after a second.
+    fn settle(&self, spec: &SandboxSpec, blank: &Blank) -> Outcome<()> {
+        for number in 0..spec.endpoints.len() {
+            let host = names::host_interface(&spec.container, number);
+            let what = || format!("waiting for interface {host}");
+            hull_sys::link::settle(blank.route.as_fd(), &inside(number)).map_err(Failure::system(what()))?;
+            let route = self.route();
+            hull_sys::link::settle(route.as_fd(), &host).map_err(Failure::system(what()))?;
+            // With its first port, the bridge itself has a link.
+            hull_sys::link::settle(route.as_fd(), &spec.endpoints[number].network.bridge)
+                .map_err(Failure::system(what()))?;
+        }
+        Ok(())
+    }
+
     /// Makes the container's names known, and answers its queries.
     pub(crate) fn serve(&self, spec: &SandboxSpec, sockets: ResolverSockets) -> Option<dns::Server> {
         if spec.endpoints.is_empty() {
@@ -132,18 +151,30 @@ impl Inner {
         }
     }
 
+    /// Ends what can be seen of the container from outside; the rest follows in the background.
     pub(crate) fn detach(&self, container: &ContainerId) -> Outcome<()> {
         let _busy = self.begin(container)?;
-        let attached = self.state().attached.remove(container);
-        if let Some(Attached { spec, _resolver }) = attached {
-            self.directory.remove(container);
-            self.state().ports.give_back(container, &spec.ports);
-            self.rules().remove(&published(&spec))?;
-            for number in 0..spec.endpoints.len() {
-                self.remove_link(&names::host_interface(container, number))?;
-            }
+        let Some(Attached { spec, _resolver }) = self.state().attached.remove(container) else {
+            return self.shelf.release(container.as_str());
+        };
+        self.directory.remove(container);
+        let ended = self.rules().remove(&published(&spec)).and_then(|()| self.retire(&spec));
+        self.state().ports.give_back(container, &spec.ports);
+        self.reaper.bury(container);
+        ended
+    }
+
+    fn retire(&self, spec: &SandboxSpec) -> Outcome<()> {
+        let mut batch = Batch::default();
+        for number in 0..spec.endpoints.len() {
+            let name = names::host_interface(&spec.container, number);
+            batch.push(links::retire_port(&name), format!("taking interface {name} out of service"));
         }
-        self.shelf.release(container.as_str())
+        match self.route().transact(batch) {
+            // Gone already, with its bridge or by other hands.
+            Err(failure) if failure.number() == Some(Errno::ENODEV as i32) => Ok(()),
+            other => other,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::namespace::Shelf;
 use crate::netlink::Socket;
 use crate::pool::Pool;
 use crate::ports::PortBook;
+use crate::reaper::Reaper;
 use crate::rules::Rules;
 use async_trait::async_trait;
 use hull_model::{ContainerId, Ipv4Net, NetworkRecord};
@@ -75,6 +76,7 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) shelf: Shelf,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) reaper: Reaper,
     route: Mutex<Socket>,
     rules: Mutex<Rules>,
     state: Mutex<State>,
@@ -92,8 +94,10 @@ impl Driver {
     pub async fn open(run_dir: PathBuf, options: Options) -> Result<Self> {
         let runtime = Handle::current();
         let inner = blocking(move || {
+            let shelf = Shelf::open(&run_dir)?;
             Ok(Inner {
-                shelf: Shelf::open(&run_dir)?,
+                reaper: Reaper::start(shelf.clone())?,
+                shelf,
                 pool: Arc::new(Pool::new(options.pool)),
                 route: Mutex::new(Socket::route()?),
                 rules: Mutex::new(Rules::open()?),

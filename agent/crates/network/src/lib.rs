@@ -21,6 +21,7 @@ mod netlink;
 mod nft;
 mod pool;
 mod ports;
+mod reaper;
 mod restore;
 mod rules;
 mod sysctl;

@@ -21,13 +21,19 @@ const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
+const IFLA_GROUP: u16 = 27;
 const IFLA_NET_NS_FD: u16 = 28;
 const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;
 const INFO_SLAVE_KIND: u16 = 4;
 const INFO_SLAVE_DATA: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_BRPORT_STATE: u16 = 1;
 const IFLA_BRPORT_MODE: u16 = 4;
+const IFLA_BRPORT_FLUSH: u16 = 24;
+const BR_STATE_DISABLED: u8 = 0;
+/// Device group of ports that are being removed: "hull" as a number, which nobody else will have chosen.
+const RETIRED: u32 = 0x6875_6c6c;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_MODE_NONE: u8 = 1;
 
@@ -132,6 +138,27 @@ pub(crate) fn raise_port(name: &str, ipv6: bool) -> Message {
 /// Brings a link up.
 pub(crate) fn raise(index: u32) -> Message {
     Message::new(RTM_NEWLINK, 0, &link_header(index, IFF_UP, IFF_UP))
+}
+
+/// Takes a bridge port out of service at once: nothing passes it, its addresses are forgotten, and it joins the group that
+/// `remove_retired` removes.
+pub(crate) fn retire_port(name: &str) -> Message {
+    let mut message = Message::new(RTM_NEWLINK, 0, &link_header(0, 0, 0));
+    message.put_text(IFLA_IFNAME, name).put_u32(IFLA_GROUP, RETIRED);
+    message.nest(IFLA_LINKINFO, |m| {
+        m.put_text(INFO_SLAVE_KIND, "bridge");
+        m.nest(INFO_SLAVE_DATA, |m| {
+            m.put(IFLA_BRPORT_STATE, &[BR_STATE_DISABLED]).put(IFLA_BRPORT_FLUSH, &[]);
+        });
+    });
+    message
+}
+
+/// Removes all retired ports together.
+pub(crate) fn remove_retired() -> Message {
+    let mut message = Message::new(RTM_DELLINK, 0, &link_header(0, 0, 0));
+    message.put_u32(IFLA_GROUP, RETIRED);
+    message
 }
 
 /// Removes a link; a pair goes with either end.

@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashSet};
 
 impl Inner {
     pub(crate) fn restore(&self, networks: &[NetworkRecord], sandboxes: Vec<SandboxSpec>) -> Outcome<()> {
+        self.reaper.wait(None);
         let links = self.links()?;
         if !networks.is_empty() {
             sysctl::enable_forwarding()?;
@@ -109,6 +110,7 @@ impl Inner {
     }
 
     pub(crate) fn reset(&self) -> Outcome<()> {
+        self.reaper.wait(None);
         let links = self.links()?;
         self.remove_leftovers(&[], &[], &links)?;
         self.rules().clear()?;

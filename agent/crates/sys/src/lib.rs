@@ -4,6 +4,7 @@
 //! descriptors, and reports the kernel's error as [`std::io::Error`]. Nothing here decides anything.
 
 pub mod capability;
+pub mod link;
 pub mod mount;
 pub mod namespace;
 pub mod netns;

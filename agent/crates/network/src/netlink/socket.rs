@@ -36,7 +36,8 @@ impl Batch {
         self.closed = true;
     }
 
-    fn encode(&self, first: u32) -> Vec<u8> {
+    /// The datagram, with its messages numbered from `first`.
+    pub(crate) fn encode(&self, first: u32) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.messages.iter().map(|(m, _)| m.body.len() + HEADER).sum());
         for (index, (message, _)) in self.messages.iter().enumerate() {
             let length = (HEADER + message.body.len()) as u32;

@@ -9,3 +9,6 @@ mod wire;
 pub(crate) use expression::{Expression, Key, Operator, Payload, Verdict};
 pub(crate) use table::{Chain, ChainKind, Element, Family, Hook, Layout, Rule, Set};
 pub(crate) use wire::{Change, GROUP_MASK, batch, deletion_in};
+
+#[cfg(test)]
+mod tests;

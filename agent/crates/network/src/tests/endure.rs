@@ -36,12 +36,19 @@ fn a_new_driver_adopts_what_runs() {
         assert_eq!(echo(&mut outside, "still here"), "still here");
         assert_eq!(echo(&mut inside, "me too"), "me too");
         assert_eq!(greet(&world.outside, (HOST, 8080)).unwrap(), OUTSIDE);
-        assert!(!left.netns.exists() && world.census().links.iter().all(|l| !l.starts_with("hv0007") && l != &gone.bridge));
+        assert!(
+            !left.netns.exists()
+                && world.census().links.iter().all(|l| !l.starts_with("hv0007") && l != &gone.bridge)
+        );
         let answered = within(&other, || super::resolve::lookup("web."));
         assert_eq!(answered, [Ipv4Addr::new(10, 204, 1, 5)], "names are answered again");
         let error = world.driver.attach(&container(8, "late", &[&a], &[(8080, 80)])).await.unwrap_err();
         assert!(error.message.contains("port is already allocated"), "adopted ports are taken");
-        assert_eq!(world.attach(&specs[0]).await.netns, world.attach(&specs[0]).await.netns, "attached already");
+        assert_eq!(
+            world.attach(&specs[0]).await.netns,
+            world.attach(&specs[0]).await.netns,
+            "attached already"
+        );
         world.attach(&rebooted).await;
         world.driver.detach(&id(5)).await.unwrap();
         assert!(greet(&world.outside, (HOST, 8080)).is_err());
@@ -66,7 +73,9 @@ fn a_flushed_table_is_made_again() {
                 let mut stranger = crate::netlink::Socket::netfilter(0).unwrap();
                 stranger.transact(crate::nft::host::remove()).unwrap();
             });
-            eventually(Duration::from_secs(1), "the port answers again", || greet(&world.outside, (HOST, 8080)).is_ok());
+            eventually(Duration::from_secs(1), "the port answers again", || {
+                greet(&world.outside, (HOST, 8080)).is_ok()
+            });
             println!("healed {} ms after the flush", flushed.elapsed().as_millis());
         }
         assert_eq!(world.census().rules, before);
@@ -118,11 +127,33 @@ fn a_thousand_ports_are_published_at_once() {
         let started = Instant::now();
         let one = container(6, "one", &[&a], &[(8080, 80)]);
         world.driver.restore(std::slice::from_ref(&a), &[spec, one]).await.unwrap();
-        println!("1,000 ports: {published:?}; one more container and port: {one_more:?}; restore: {:?}", started.elapsed());
+        println!(
+            "1,000 ports: {published:?}; one more container and port: {one_more:?}; restore: {:?}",
+            started.elapsed()
+        );
         assert_eq!(greet(&world.outside, (HOST, 10_777)).unwrap(), OUTSIDE);
         let started = Instant::now();
         world.driver.detach(&id(5)).await.unwrap();
         println!("detach: {:?}", started.elapsed());
+        world.driver.reset().await.unwrap();
+    });
+}
+
+#[test]
+fn a_container_s_first_packet_arrives() {
+    in_world(|world| async move {
+        let a = world.network("a", "10.204.1.0/24", false).await;
+        let _server = Server::start(&world.outside, 80);
+        for number in 10..60 {
+            let one = open(&world.attach(&container(number, "one", &[&a], &[])).await);
+            let started = Instant::now();
+            greet(&one, (OUTSIDE, 80)).unwrap();
+            assert!(
+                started.elapsed() < Duration::from_millis(600),
+                "a packet was lost: {:?}",
+                started.elapsed()
+            );
+        }
         world.driver.reset().await.unwrap();
     });
 }
@@ -136,8 +167,10 @@ fn two_hundred_rounds_leave_nothing() {
         let mut attach = Vec::new();
         let mut detach = Vec::new();
         let mut settled = 0;
-        for round in 0..200 {
-            let spec = container(5, "web", &[&a], &[(8080, 80)]);
+        for round in 0..200u16 {
+            // The address of the one before last, at once.
+            let mut spec = container(5 + round % 2, "web", &[&a], &[(8080, 80)]);
+            spec.container = id(1000 + round);
             let started = Instant::now();
             world.attach(&spec).await;
             attach.push(started.elapsed());
@@ -151,7 +184,10 @@ fn two_hundred_rounds_leave_nothing() {
         eventually(Duration::from_secs(5), "teardown has ended", || world.census() == before);
         attach.sort();
         detach.sort();
-        println!("attach with one port: median {:?}, p95 {:?}; detach: median {:?}", attach[100], attach[190], detach[100]);
+        println!(
+            "attach with one port: median {:?}, p95 {:?}; detach: median {:?}",
+            attach[100], attach[190], detach[100]
+        );
         // Other tests of this process open some too.
         assert!(descriptors() < settled + 100, "descriptors grew from {settled} to {}", descriptors());
         world.driver.reset().await.unwrap();

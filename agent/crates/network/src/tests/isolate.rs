@@ -52,21 +52,32 @@ fn networks_are_isolated() {
             let two = open(&world.attach(&container(6, "two", &[&b], &[])).await);
             let both = open(&world.attach(&container(7, "both", &[&inner, &a], &[(8081, 80)])).await);
             let hidden = open(&world.attach(&container(8, "hidden", &[&inner], &[(8082, 80)])).await);
-            let servers: Vec<Server> =
-                [&one, &two, &both, &hidden, &world.outside, &world.host].map(|n| Server::start(n, 80)).into();
+            let servers: Vec<Server> = [&one, &two, &both, &hidden, &world.outside, &world.host]
+                .map(|n| Server::start(n, 80))
+                .into();
             let at = |network: &hull_model::NetworkRecord, number: u32| {
                 (Ipv4Addr::from(u32::from(network.subnet.address) + number), 80)
             };
 
             let reach = |from: &File, to: (Ipv4Addr, u16)| greet(from, to).is_ok();
-            assert!(reach(&both, at(&inner, 8)) && reach(&hidden, at(&inner, 7)), "inside an internal network");
-            assert!(reach(&both, at(&a, 5)) && reach(&both, (OUTSIDE, 80)), "the default route is the other one's");
+            assert!(
+                reach(&both, at(&inner, 8)) && reach(&hidden, at(&inner, 7)),
+                "inside an internal network"
+            );
+            assert!(
+                reach(&both, at(&a, 5)) && reach(&both, (OUTSIDE, 80)),
+                "the default route is the other one's"
+            );
             assert_eq!(greet(&world.outside, (HOST, 8081)).unwrap(), OUTSIDE, "published on the way out");
             assert!(reach(&one, (HOST, 8080)) && reach(&two, (HOST, 8080)));
             assert!(reach(&world.host, at(&inner, 8)), "the host reaches all its containers");
             assert!(!reach(&two, at(&a, 5)) && !reach(&one, at(&b, 6)), "from network to network");
             assert!(!reach(&one, at(&inner, 8)) && !reach(&two, at(&inner, 7)));
-            assert!(!reach(&hidden, (OUTSIDE, 80)) && !reach(&hidden, (HOST, 8080)) && !reach(&hidden, (HOST, 80)));
+            assert!(
+                !reach(&hidden, (OUTSIDE, 80))
+                    && !reach(&hidden, (HOST, 8080))
+                    && !reach(&hidden, (HOST, 80))
+            );
             assert!(!reach(&world.outside, (HOST, 8082)), "internal networks publish nothing");
             drop(servers);
             for number in 5..9 {
@@ -102,13 +113,20 @@ fn containers_are_reached_by_published_ports_only() {
     in_world(|world| async move {
         let a = world.network("a", "10.203.1.0/24", false).await;
         let mut local = container(5, "one", &[&a], &[(8080, 80)]);
-        local.ports.push(PortSpec { host_ip: Some(Ipv4Addr::LOCALHOST), host_port: 9090, ..local.ports[0].clone() });
+        local.ports.push(PortSpec {
+            host_ip: Some(Ipv4Addr::LOCALHOST),
+            host_port: 9090,
+            ..local.ports[0].clone()
+        });
         local.ports.push(PortSpec { host_ip: Some(HOST), host_port: 9091, ..local.ports[0].clone() });
         let one = open(&world.attach(&local).await);
         let _server = Server::start(&one, 80);
         route_through_host(&world);
         assert!(greet(&world.outside, (HOST, 8080)).is_ok());
-        assert!(greet(&world.outside, (Ipv4Addr::new(10, 203, 1, 5), 80)).is_err(), "routed past the published port");
+        assert!(
+            greet(&world.outside, (Ipv4Addr::new(10, 203, 1, 5), 80)).is_err(),
+            "routed past the published port"
+        );
         assert!(greet(&world.outside, (Ipv4Addr::new(10, 203, 1, 1), 9090)).is_err());
         assert!(greet(&world.outside, (HOST, 9090)).is_err(), "published on loopback only");
         assert!(greet(&world.host, (Ipv4Addr::LOCALHOST, 9090)).is_ok());
@@ -131,7 +149,9 @@ fn packets_for_loopback_from_elsewhere_are_dropped() {
         let _host = within(&world.host, || UdpSocket::bind((Ipv4Addr::LOCALHOST, 7777)).unwrap());
         _host.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         // A neighbour that sends packets for 127.0.0.1 to the host, on its bridge (where route_localnet is set) and outside.
-        for (namespace, interface, gateway) in [(&neighbour, "eth0", a.gateway), (&world.outside, "eth0", HOST)] {
+        for (namespace, interface, gateway) in
+            [(&neighbour, "eth0", a.gateway), (&world.outside, "eth0", HOST)]
+        {
             within(namespace, || {
                 std::fs::write(format!("/proc/sys/net/ipv4/conf/{interface}/route_localnet"), "1").unwrap();
                 let steal = format!(
@@ -156,7 +176,8 @@ fn ports_that_are_taken_are_refused_and_nothing_is_left() {
         world.attach(&container(5, "one", &[&a], &[(8080, 80)])).await;
         let held = within(&world.host, || TcpListener::bind((Ipv4Addr::UNSPECIFIED, 9000)).unwrap());
         let before = world.census();
-        let error = world.driver.attach(&container(6, "two", &[&a], &[(8079, 80), (8080, 80)])).await.unwrap_err();
+        let error =
+            world.driver.attach(&container(6, "two", &[&a], &[(8079, 80), (8080, 80)])).await.unwrap_err();
         assert_eq!(error.class, ErrorClass::Conflict);
         assert_eq!(error.message, "Bind for 0.0.0.0:8080 failed: port is already allocated");
         let error = world.driver.attach(&container(6, "two", &[&a], &[(9000, 80)])).await.unwrap_err();
@@ -186,7 +207,8 @@ fn an_attach_that_fails_half_way_leaves_nothing() {
         // Somebody has the name of the second interface.
         within(&world.host, || {
             let name = crate::names::host_interface(&id(6), 1);
-            let made = std::process::Command::new("ip").args(["link", "add", &name, "type", "bridge"]).status();
+            let made =
+                std::process::Command::new("ip").args(["link", "add", &name, "type", "bridge"]).status();
             assert!(made.unwrap().success());
         });
         let spec = container(6, "two", &[&a, &b], &[(8080, 80)]);
@@ -207,7 +229,9 @@ fn ranges_of_the_host_are_known_and_refused() {
         let routes: Vec<String> =
             world.driver.host_routes().await.unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(routes, ["192.0.2.0/24"]);
-        for (subnet, by) in [("192.0.2.128/25", "the host's route to 192.0.2.0/24"), ("10.203.0.0/16", "network a")] {
+        for (subnet, by) in
+            [("192.0.2.128/25", "the host's route to 192.0.2.0/24"), ("10.203.0.0/16", "network a")]
+        {
             let error = world.driver.create(&network("b", subnet, false)).await.unwrap_err();
             assert_eq!(error.class, ErrorClass::Conflict);
             assert!(error.message.ends_with(&format!("overlaps {by}")), "{}", error.message);

@@ -83,6 +83,8 @@ impl World {
         batch.push(links::add_address(index, OUTSIDE, net), "address");
         batch.push(links::raise(1), "lo").push(links::raise(index), "up");
         there.transact(batch).unwrap();
+        hull_sys::link::settle(there.as_fd(), "eth0").unwrap();
+        hull_sys::link::settle(route.as_fd(), "uplink").unwrap();
         let directory = tempfile::tempdir().unwrap();
         let run_dir = directory.path().join("run");
         let resolv_conf = directory.path().join("resolv.conf");
