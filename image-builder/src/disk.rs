@@ -21,7 +21,11 @@ pub const ESP_BYTES: u64 = 1024 * MIB;
 /// The smallest root that a first start and one update fit in.
 const ROOT_MIN_BYTES: u64 = 1024 * MIB;
 
-/// Where the partitions lie. All offsets and sizes are multiples of 1 MiB.
+/// Kept free at the end for the second table (33 sectors), a multiple of 4 KiB: what systemd-repart keeps free too, so
+/// that it has nothing to do on a disk of the image's own size.
+const TAIL_BYTES: u64 = 20 << 10;
+
+/// Where the partitions lie. Offsets are multiples of 1 MiB, sizes of 4 KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     /// Size of the disk in bytes.
@@ -35,7 +39,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of a disk of this size: 1 MiB for the table, the ESP, the root, 1 MiB for the second table.
+    /// The layout of a disk of this size: 1 MiB for the table, the ESP, the root, the second table.
     pub fn new(disk: u64) -> Result<Self> {
         let disk = disk / MIB * MIB;
         let root_offset = MIB + ESP_BYTES;
@@ -46,7 +50,7 @@ impl Layout {
             disk / MIB,
             least / MIB
         );
-        Ok(Self { disk, esp_offset: MIB, root_offset, root_size: disk - root_offset - MIB })
+        Ok(Self { disk, esp_offset: MIB, root_offset, root_size: disk - root_offset - TAIL_BYTES })
     }
 
     /// sgdisk's arguments. Identifiers are fixed, so that the same inputs give the same table; partitions are found by
@@ -201,7 +205,7 @@ mod tests {
             let layout = Layout::new(parse_size(size).unwrap()).unwrap();
             assert_eq!(layout.esp_offset % MIB, 0);
             assert_eq!(layout.root_offset, layout.esp_offset + ESP_BYTES);
-            assert_eq!(layout.root_size % MIB, 0);
+            assert_eq!(layout.root_size % 4096, 0);
             // 33 sectors at the end are the second table's.
             assert!(layout.root_offset + layout.root_size + 33 * SECTOR <= layout.disk);
         }

@@ -29,7 +29,7 @@ impl Accelerator {
     fn cpu(self) -> &'static str {
         match self {
             Self::Kvm => "host",
-            Self::Tcg => "qemu64,+cx16,+lahf-lm,+popcnt,+ssse3,+sse4.1,+sse4.2,+rdrand,-la57",
+            Self::Tcg => "qemu64,-svm,+cx16,+lahf-lm,+popcnt,+ssse3,+sse4.1,+sse4.2,+rdrand,-la57",
         }
     }
 }
@@ -125,7 +125,7 @@ impl Machine {
         let mut add = |name: &str, value: String| args.extend([name.to_owned(), value]);
         add("-nodefaults", String::new());
         add("-display", "none".to_owned());
-        add("-machine", "q35,smm=off,vmport=off,hpet=off".to_owned());
+        add("-machine", "q35,smm=off,vmport=off,hpet=off,sata=off,smbus=off,i8042=off".to_owned());
         add("-accel", self.accelerator.argument().to_owned());
         add("-cpu", self.accelerator.cpu().to_owned());
         add("-m", self.memory.to_string());

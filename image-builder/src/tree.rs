@@ -24,7 +24,6 @@ const PLACES: &[(&str, &str)] = &[
     ("tmpfiles.d", "usr/lib/tmpfiles.d"),
     ("sysusers.d", "usr/lib/sysusers.d"),
     ("sysctl.d", "usr/lib/sysctl.d"),
-    ("modules-load.d", "usr/lib/modules-load.d"),
     ("repart.d", "usr/lib/repart.d"),
     ("sshd_config.d", "etc/ssh/sshd_config.d"),
 ];
@@ -40,6 +39,11 @@ const LINKS: &[(&str, &str)] = &[
     ("ostree", "sysroot/ostree"),
     ("usr/local", "../var/usrlocal"),
 ];
+
+/// Units that others pull in and that only take time here: there is no graphics, udev gets its rules and networkd its
+/// files from the image and the agent.
+const MASKED: &[&str] =
+    &["modprobe@drm.service", "systemd-network-generator.service", "systemd-udev-load-credentials.service"];
 
 /// Everything in this crate that decides what the tree becomes: part of the stage's name.
 const RECIPE: &[&str] =
@@ -165,8 +169,9 @@ fn configure(tree: &Path) -> Result<()> {
     };
     link("../run/systemd/resolve/stub-resolv.conf", "etc/resolv.conf")?;
     link("../proc/self/mounts", "etc/mtab")?;
-    // logind asks for graphics; there is none, and looking for it takes time on every boot.
-    link("/dev/null", "usr/lib/systemd/system/modprobe@drm.service")?;
+    for unit in MASKED {
+        link("/dev/null", &format!("usr/lib/systemd/system/{unit}"))?;
+    }
     // One bundle is all that is kept of the certificates; OpenSSL looks for it under this name.
     link("/etc/ssl/certs/ca-certificates.crt", "usr/lib/ssl/cert.pem")?;
     fs::create_dir_all(tree.join("etc/ssh/authorized_keys.d")).context("cannot create authorized_keys.d")
