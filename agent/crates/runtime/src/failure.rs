@@ -33,7 +33,7 @@ pub struct Failure {
 }
 
 /// A result with a [`Failure`].
-pub type Result<T> = std::result::Result<T, Failure>;
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     /// A failure of a class.

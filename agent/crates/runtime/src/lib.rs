@@ -2,7 +2,7 @@
 //!
 //! One small single-threaded process, `hull-runtime serve`, makes every container with clone3(2) and stays its parent. It holds
 //! their pidfds, terminals and log pipes, writes their logs, and records how they end. The agent talks to it over a Unix socket
-//! ([`Driver`]) and may come and go.
+//! (`Driver`, with feature `client`) and may come and go.
 //!
 //! The supervisor is built static and without tokio:
 //!
@@ -13,10 +13,17 @@
 
 pub mod cgroup;
 mod child;
+#[cfg(feature = "client")]
+mod client;
 mod failure;
+mod log;
 pub mod plan;
+pub mod protocol;
 pub mod run;
 pub mod seccomp;
 mod spawn;
+pub mod supervisor;
 
+#[cfg(feature = "client")]
+pub use client::Driver;
 pub use failure::{Class, Failure};

@@ -4,7 +4,7 @@ use crate::cgroup::{Cgroup, Cgroups};
 use crate::child::Stdio;
 use crate::failure::{Doing as _, Failure, Result};
 use crate::plan::{ContainerPlan, Extras, RootSource};
-use crate::spawn::{self, Report};
+use crate::spawn;
 use hull_sys::process::Ended;
 use hull_sys::{pidfd, prctl};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -72,13 +72,10 @@ fn supervise(plan: &ContainerPlan, directory: &Path, cgroup: &Cgroup) -> Result<
     let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .doing(|| "preparing for signals".to_owned())?;
     let spawned = spawn::container(plan, filter.as_ref(), cgroup, Stdio::default(), &mountpoint)?;
-    let failure = match spawn::report(spawned.channel.as_fd()) {
-        Some(Report::Failed(failure)) => Some(failure),
-        _ => None,
-    };
+    let started = spawn::executed(spawned.channel.as_fd());
     drop(spawned.channel);
     let ended = wait(spawned.child.pidfd.as_fd(), &signals)?;
-    failure.map_or(Ok(ended), Err)
+    started.map(|()| ended)
 }
 
 fn wait(process: BorrowedFd<'_>, signals: &SignalFd) -> Result<Ended> {

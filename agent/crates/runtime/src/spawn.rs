@@ -110,12 +110,30 @@ fn in_pid_namespace<T>(namespace: Option<BorrowedFd<'_>>, make: impl FnOnce() ->
 /// What a child that is being set up said.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// Its program runs.
-    Executed,
+    /// Its program comes next.
+    Executing,
+    /// It says no more: after `Executing`, its program runs; otherwise it was killed before.
+    Closed,
     /// The master of its terminal.
     Terminal(OwnedFd),
     /// It could not be started.
     Failed(Failure),
+}
+
+/// Takes all reports of a child that is being set up, and waits until there are no more.
+///
+/// # Errors
+/// What the child could not do.
+pub(crate) fn executed(channel: BorrowedFd<'_>) -> Result<()> {
+    let mut announced = false;
+    loop {
+        match report(channel) {
+            Some(Report::Executing) => announced = true,
+            Some(Report::Failed(failure)) => return Err(failure),
+            Some(Report::Closed) | None => return if announced { Ok(()) } else { Err(child::vanished()) },
+            Some(Report::Terminal(_)) => {}
+        }
+    }
 }
 
 /// Reads one report; waits for it unless the channel does not block, then `None` means that there is none yet.
@@ -127,10 +145,11 @@ pub(crate) fn report(channel: BorrowedFd<'_>) -> Option<Report> {
         Err(error) => return Some(Report::Failed(Failure::from_io("listening to the child", &error))),
     };
     if length == 0 {
-        return Some(Report::Executed);
+        return Some(Report::Closed);
     }
     Some(match serde_json::from_slice(&buffer[..length]) {
         Ok(child::Message::Failed(failure)) => Report::Failed(failure),
+        Ok(child::Message::Executing) => Report::Executing,
         Ok(child::Message::Terminal) => match fds.pop() {
             Some(fd) => Report::Terminal(fd),
             None => Report::Failed(child::vanished()),

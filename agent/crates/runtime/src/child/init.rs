@@ -46,6 +46,7 @@ fn keep_little(workload: OwnedFd) -> Result<OwnedFd> {
     for target in 0..3 {
         process::install_stdio(null.as_fd(), target).doing(what)?;
     }
+    drop(null);
     let workload = process::close_all_but(workload).doing(what)?;
     let kill = capability::bit("KILL").unwrap_or(0);
     capability::limit_bounding_set(kill).doing(what)?;

@@ -27,11 +27,13 @@ pub(crate) struct Stdio {
     pub(crate) stderr: Option<OwnedFd>,
 }
 
-/// What a child says to its supervisor. The end of the channel without a failure means that the program was executed.
+/// What a child says to its supervisor. The end of the channel after `Executing` means that the program was executed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Message {
     /// The master of its terminal comes with this message.
     Terminal,
+    /// Everything is set up; the next thing is its program.
+    Executing,
     /// It could not be started.
     Failed(Failure),
 }
@@ -74,6 +76,8 @@ impl Launch<'_> {
             list.iter().map(|text| CString::new(text.as_str()).map_err(|_| nul())).collect()
         };
         let (args, env) = (strings(&self.plan.args)?, strings(&self.environment())?);
+        // If nobody listens any more, nobody would look after the program either.
+        send(self.channel, &Message::Executing, &[])?;
         self.confine()?;
         let error = process::exec(&program, &args, &env);
         Err(exec_failure(&self.plan.args[0], &error))

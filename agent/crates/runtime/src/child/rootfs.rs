@@ -184,6 +184,8 @@ fn new_filesystem(fstype: &str, options: &[(String, Option<String>)], plan: &Mou
         }
         .doing(|| format!("setting option {key} of the {fstype} on {at}"))?;
     }
+    // What mount(8) shows as the source; no file system here has a use for it.
+    let _ = context.string(c"source", &CString::new(fstype).map_err(bad)?);
     context.mount(plan.set).doing(|| format!("making a {fstype} for {at}"))
 }
 

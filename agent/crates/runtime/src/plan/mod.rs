@@ -6,6 +6,7 @@ mod process;
 mod sysctl;
 
 pub use mounts::{MountKind, MountPlan};
+pub(crate) use process::check_texts;
 pub use process::{ProcessPlan, Rlimit, UserChoice};
 
 use crate::failure::{Failure, Result};

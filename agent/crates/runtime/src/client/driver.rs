@@ -1,0 +1,354 @@
+//! `hull_ports::Runtime` over the supervisor's socket.
+
+use super::connection::{Answered, CallError, Connection};
+use super::logs;
+use crate::failure::{Class, Failure};
+use crate::protocol::{Answer, ExecRequest, Exit, Layers, Record, Request, StartRequest};
+use crate::supervisor::SOCKET;
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use hull_model::{ContainerId, ExitStatus};
+use hull_ports::{
+    Bundle, Error, ErrorClass, ExecIo, ExecSpec, LogOptions, LogStream, ProcessRecord, Result, Runtime,
+    RuntimeEvent, Started,
+};
+use jiff::Timestamp;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::{broadcast, mpsc};
+
+/// How long a supervisor may take to answer its socket after it was started, by us or by the service manager.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Where a supervisor that we start writes its messages, in the run directory.
+const MESSAGES: &str = "runtime.log";
+
+/// The driver for container processes.
+///
+/// It reconnects when the supervisor was restarted: waiting goes on, and ends of containers that happened meanwhile are told
+/// as events. A receiver of events that lags re-reads `list`.
+#[derive(Clone)]
+pub struct Driver(Arc<Inner>);
+
+struct Inner {
+    run_dir: PathBuf,
+    state_dir: PathBuf,
+    binary: Option<PathBuf>,
+    events: broadcast::Sender<RuntimeEvent>,
+    connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
+    /// Ends that were told, so that none is told twice or forgotten over a reconnection.
+    told: Mutex<HashSet<(ContainerId, Timestamp)>>,
+    /// A reset ended the supervisor: it stays away until somebody asks for something.
+    resting: AtomicBool,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("run_dir", &self.0.run_dir).finish_non_exhaustive()
+    }
+}
+
+impl Driver {
+    /// Connects to the supervisor of `run_dir`. If none listens and `binary` is given, that program is started as the
+    /// supervisor, in a session of its own, to outlive us; otherwise the service manager is given time to start it.
+    ///
+    /// # Errors
+    /// `Retryable` if no supervisor answers within ten seconds.
+    pub async fn connect(run_dir: &Path, state_dir: &Path, binary: Option<PathBuf>) -> Result<Self> {
+        let inner = Arc::new(Inner {
+            run_dir: run_dir.to_owned(),
+            state_dir: state_dir.to_owned(),
+            binary,
+            events: broadcast::channel(1024).0,
+            connection: tokio::sync::Mutex::default(),
+            told: Mutex::default(),
+            resting: AtomicBool::new(false),
+        });
+        inner.connected().await?;
+        Ok(Self(inner))
+    }
+}
+
+impl Inner {
+    /// The connection, made anew if it was lost.
+    async fn connected(self: &Arc<Self>) -> Result<Arc<Connection>> {
+        let mut slot = self.connection.lock().await;
+        if let Some(connection) = slot.as_ref().filter(|c| !c.is_closed()) {
+            return Ok(Arc::clone(connection));
+        }
+        self.resting.store(false, Ordering::Release);
+        let (tell, told) = mpsc::unbounded_channel();
+        let connection = Arc::new(self.open(tell).await?);
+        tokio::spawn(keep(Arc::downgrade(self), told));
+        let lost = |error: CallError| unreachable_error(&self.run_dir).because(error);
+        connection.call(Request::Subscribe).await.map_err(lost)?;
+        // What ended before we subscribed is told now.
+        if let (Answer::Records(records), _) = connection.call(Request::List).await.map_err(lost)? {
+            for record in records {
+                if let Some(exit) = record.exit {
+                    self.tell(record.id, exit);
+                }
+            }
+        }
+        *slot = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    async fn open(&self, tell: mpsc::UnboundedSender<(ContainerId, Exit)>) -> Result<Connection> {
+        let socket = self.run_dir.join(SOCKET);
+        let deadline = Instant::now() + PATIENCE;
+        let mut started: Option<Instant> = None;
+        loop {
+            let error = match Connection::open(&socket, tell.clone()).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => error,
+            };
+            if Instant::now() >= deadline {
+                return Err(unreachable_error(&self.run_dir).because(error));
+            }
+            // One that was just killed may still hold the lock against the next one.
+            if let Some(binary) = &self.binary
+                && started.is_none_or(|at| at.elapsed() > Duration::from_secs(1))
+            {
+                self.start_supervisor(binary)?;
+                started = Some(Instant::now());
+            }
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    }
+
+    /// Starts the supervisor. Another one that came first wins by its lock, and ours ends by itself.
+    fn start_supervisor(&self, binary: &Path) -> Result<()> {
+        let failed = |error: std::io::Error| {
+            Error::retryable(format!("starting the supervisor {}", binary.display())).because(error)
+        };
+        std::fs::create_dir_all(&self.run_dir).map_err(failed)?;
+        let messages = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.run_dir.join(MESSAGES))
+            .map_err(failed)?;
+        let mut child = Command::new(binary)
+            .arg("serve")
+            .arg("--run-dir")
+            .arg(&self.run_dir)
+            .arg("--state-dir")
+            .arg(&self.state_dir)
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(messages)
+            .spawn()
+            .map_err(failed)?;
+        // Somebody has to take its status; it usually ends after us.
+        std::thread::spawn(move || child.wait());
+        Ok(())
+    }
+
+    fn tell(&self, id: ContainerId, exit: Exit) {
+        let new = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert((id.clone(), exit.at));
+        if new {
+            // Nobody listens: then nobody misses it.
+            let _ = self.events.send(RuntimeEvent::Exited { id, exit: exit.status, at: exit.at });
+        }
+    }
+
+    async fn call(self: &Arc<Self>, request: Request) -> Result<Answered> {
+        let connection = self.connected().await?;
+        connection.call(request).await.map_err(|error| match error {
+            CallError::Lost => unreachable_error(&self.run_dir).because(error),
+            CallError::Unsendable(_) => Error::permanent("asking the supervisor").because(error),
+        })
+    }
+
+    /// A call that may be repeated. The supervisor may be restarted under it any number of times.
+    async fn persistent(self: &Arc<Self>, request: Request) -> Result<Answer> {
+        loop {
+            let connection = self.connected().await?;
+            match connection.call(request.clone()).await {
+                Ok((Answer::Failed(failure), _)) => return Err(into_error(failure)),
+                Ok((answer, _)) => return Ok(answer),
+                Err(CallError::Lost) => {}
+                Err(error) => return Err(Error::permanent("asking the supervisor").because(error)),
+            }
+        }
+    }
+}
+
+/// Passes on what the supervisor tells; when the connection is lost, makes another, so that no event is missed.
+///
+/// Boxed, because making a connection begins with starting this for it.
+fn keep(inner: Weak<Inner>, told: mpsc::UnboundedReceiver<(ContainerId, Exit)>) -> BoxFuture<'static, ()> {
+    Box::pin(pass_on(inner, told))
+}
+
+async fn pass_on(inner: Weak<Inner>, mut told: mpsc::UnboundedReceiver<(ContainerId, Exit)>) {
+    while let Some((id, exit)) = told.recv().await {
+        let Some(inner) = inner.upgrade() else { return };
+        inner.tell(id, exit);
+    }
+    loop {
+        let Some(strong) = inner.upgrade() else { return };
+        if strong.resting.load(Ordering::Acquire) {
+            return;
+        }
+        match strong.connected().await {
+            Ok(_) => return,
+            Err(error) => tracing::warn!(error = %error.chain(), "supervisor"),
+        }
+        drop(strong);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn unreachable_error(run_dir: &Path) -> Error {
+    Error::retryable(format!("talking to the supervisor in {}", run_dir.display()))
+        .remedy("look at the service hull-runtime, or at runtime.log in that directory")
+}
+
+/// A cause as text.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Reason(String);
+
+fn into_error(failure: Failure) -> Error {
+    let class = match failure.class {
+        Class::Retryable => ErrorClass::Retryable,
+        Class::Permanent => ErrorClass::Permanent,
+        Class::NotFound => ErrorClass::NotFound,
+        Class::Conflict => ErrorClass::Conflict,
+    };
+    Error::new(class, failure.doing).because(Reason(failure.reason)).remedy(failure.remedy)
+}
+
+fn unexpected(answer: &Answer) -> Error {
+    let kind = format!("{answer:?}");
+    let kind = kind.split(['(', ' ']).next().unwrap_or_default().to_owned();
+    Error::retryable("talking to the supervisor")
+        .because(Reason(format!("it gave an answer of another kind: {kind}")))
+}
+
+fn into_record(record: Record) -> ProcessRecord {
+    ProcessRecord {
+        id: record.id,
+        started: Started { pid: record.pid, at: record.started },
+        exit: record.exit.map(|exit| (exit.status, exit.at)),
+    }
+}
+
+fn done(answer: &Answer) -> Result<()> {
+    match answer {
+        Answer::Done => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+#[async_trait]
+impl Runtime for Driver {
+    async fn start(&self, bundle: &Bundle) -> Result<Started> {
+        let request = StartRequest {
+            id: bundle.id.clone(),
+            spec: bundle.spec.clone(),
+            rootfs: Layers {
+                lower: bundle.rootfs.lower.clone(),
+                upper: bundle.rootfs.upper.clone(),
+                work: bundle.rootfs.work.clone(),
+            },
+            user: bundle.user.clone(),
+            groups: bundle.groups.clone(),
+            log: bundle.log.clone(),
+            init: bundle.init,
+        };
+        match self.0.persistent(Request::Start(Box::new(request))).await? {
+            Answer::Started(record) => Ok(into_record(record).started),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<ProcessRecord>> {
+        match self.0.persistent(Request::List).await? {
+            Answer::Records(records) => Ok(records.into_iter().map(into_record).collect()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn signal(&self, id: &ContainerId, signal: i32) -> Result<()> {
+        match self.0.call(Request::Signal(id.clone(), signal)).await? {
+            (Answer::Failed(failure), _) => Err(into_error(failure)),
+            (answer, _) => done(&answer),
+        }
+    }
+
+    async fn kill(&self, id: &ContainerId) -> Result<()> {
+        done(&self.0.persistent(Request::Kill(id.clone())).await?)
+    }
+
+    async fn wait(&self, id: &ContainerId) -> Result<(ExitStatus, Timestamp)> {
+        match self.0.persistent(Request::Wait(id.clone())).await? {
+            Answer::Exited(exit) => Ok((exit.status, exit.at)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn events(&self) -> broadcast::Receiver<RuntimeEvent> {
+        self.0.events.subscribe()
+    }
+
+    async fn exec(&self, id: &ContainerId, spec: &ExecSpec) -> Result<ExecIo> {
+        let request = ExecRequest {
+            args: spec.args.clone(),
+            env: spec.env.clone(),
+            cwd: spec.cwd.clone(),
+            user: spec.user.clone(),
+            tty: spec.tty,
+            size: spec.size,
+            stdin: spec.stdin,
+            privileged: spec.privileged,
+        };
+        match self.0.call(Request::Exec(id.clone(), request)).await? {
+            (Answer::Failed(failure), _) => Err(into_error(failure)),
+            (Answer::Executing { exec, pid, terminal, stdin }, fds) => {
+                let mut fds = fds.into_iter();
+                let mut next = |wanted: bool| if wanted { fds.next() } else { None };
+                let (terminal_fd, stdin_fd) = (next(terminal), next(stdin));
+                let (stdout, stderr) = (next(!terminal), next(!terminal));
+                Ok(ExecIo { exec, pid, stdin: stdin_fd, stdout, stderr, terminal: terminal_fd })
+            }
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    async fn exec_wait(&self, exec: &str) -> Result<ExitStatus> {
+        match self.0.call(Request::ExecWait(exec.to_owned())).await? {
+            (Answer::ExecExited(status), _) => Ok(status),
+            (Answer::Failed(failure), _) => Err(into_error(failure)),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
+        logs::open(&self.0.state_dir, id, options)
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<()> {
+        done(&self.0.persistent(Request::Remove(id.clone())).await?)?;
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner).retain(|(told, _)| told != id);
+        Ok(())
+    }
+
+    async fn reset(&self) -> Result<()> {
+        let connection = self.0.connected().await?;
+        self.0.resting.store(true, Ordering::Release);
+        let lost = |error: CallError| unreachable_error(&self.0.run_dir).because(error);
+        match connection.call(Request::Reset).await.map_err(lost)? {
+            (Answer::Failed(failure), _) => Err(into_error(failure)),
+            (answer, _) => {
+                let _ = std::fs::remove_file(self.0.run_dir.join(MESSAGES));
+                done(&answer)
+            }
+        }
+    }
+}
