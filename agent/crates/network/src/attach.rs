@@ -1,14 +1,14 @@
 //! A container's way into its networks, and out.
 
 use crate::dns::Scope;
-use crate::driver::{Attached, Inner, Network};
+use crate::driver::{Attached, Inner, Network, State};
 use crate::error::{Failure, Outcome};
 use crate::links::Pair;
 use crate::namespace::{Blank, ResolverSockets};
 use crate::netlink::Batch;
 use crate::nft::{self, Element};
-use crate::{dns, links, names, ports, sysctl};
-use hull_model::ContainerId;
+use crate::{conntrack, dns, links, names, ports, sysctl};
+use hull_model::{ContainerId, PortSpec};
 use hull_ports::{Endpoint, Error, Sandbox, SandboxSpec};
 use nix::errno::Errno;
 use std::net::IpAddr;
@@ -33,7 +33,8 @@ impl Inner {
                 return if attached.spec == spec { Ok(sandbox) } else { Err(attached_otherwise(&spec)) };
             }
             let networks = check(&spec, |id| state.networks.get(id).cloned())?;
-            state.ports.take(&spec.container, &spec.ports)?;
+            state.check_addresses(&spec)?;
+            state.ports.take(&spec.container, host_ports(&spec))?;
             networks
         };
         let mut done = Done::default();
@@ -46,14 +47,14 @@ impl Inner {
             }
             Err(failure) => {
                 self.undo(&spec.container, done);
-                self.state().ports.give_back(&spec.container, &spec.ports);
+                self.state().ports.give_back(&spec.container, host_ports(&spec));
                 Err(failure)
             }
         }
     }
 
     fn build(&self, spec: &SandboxSpec, networks: &[Network], done: &mut Done) -> Outcome<ResolverSockets> {
-        ports::check_host(&spec.ports)?;
+        ports::check_host(host_ports(spec))?;
         let mut blank = self.pool.take()?;
         self.add_interfaces(spec, networks, &blank, done)?;
         configure(spec, &mut blank)?;
@@ -63,11 +64,10 @@ impl Inner {
         self.shelf.keep(&spec.container, &blank.file)?;
         done.kept = true;
         let elements = published(spec);
-        if let Some(endpoint) = external(spec).filter(|_| needs_loopback(spec)) {
-            sysctl::allow_loopback(&endpoint.network.bridge)?;
-        }
+        self.allow_loopback(spec)?;
         self.rules().add(&elements)?;
         done.elements = elements;
+        self.reaper.forget(conntrack::datagram_ports(host_ports(spec)));
         Ok(blank.resolver)
     }
 
@@ -101,6 +101,14 @@ impl Inner {
         }
         self.route().transact(batch)?;
         done.interfaces.iter().try_for_each(|name| sysctl::prepare_port(name))
+    }
+
+    /// Published ports may be used by 127.0.0.1, too.
+    pub(crate) fn allow_loopback(&self, spec: &SandboxSpec) -> Outcome<()> {
+        match external(spec).filter(|_| needs_loopback(spec)) {
+            Some(endpoint) => sysctl::allow_loopback(&endpoint.network.bridge),
+            None => Ok(()),
+        }
     }
 
     /// Both ends are up, but the kernel acts on that in its own time; until then, first packets are lost and come again
@@ -159,7 +167,8 @@ impl Inner {
         };
         self.directory.remove(container);
         let ended = self.rules().remove(&published(&spec)).and_then(|()| self.retire(&spec));
-        self.state().ports.give_back(container, &spec.ports);
+        self.state().ports.give_back(container, host_ports(&spec));
+        self.reaper.forget(conntrack::datagram_ports(host_ports(&spec)));
         self.reaper.bury(container);
         ended
     }
@@ -212,14 +221,42 @@ fn external(spec: &SandboxSpec) -> Option<&Endpoint> {
     spec.endpoints.iter().find(|e| !e.network.internal)
 }
 
-/// Elements of a container's published ports. Without a way out nothing is published, as in Docker.
+/// The ports that are published. Without a way out there are none, as in Docker.
+pub(crate) fn host_ports(spec: &SandboxSpec) -> &[PortSpec] {
+    if external(spec).is_some() { &spec.ports } else { &[] }
+}
+
+/// Elements of a container's published ports.
 pub(crate) fn published(spec: &SandboxSpec) -> Vec<Element> {
-    let Some(endpoint) = external(spec) else { return Vec::new() };
-    spec.ports.iter().map(|port| nft::host::port_element(port, endpoint.address)).collect()
+    let element = |endpoint: &Endpoint| {
+        let address = endpoint.address;
+        spec.ports.iter().map(move |port| nft::host::port_element(port, address)).collect()
+    };
+    external(spec).map(element).unwrap_or_default()
 }
 
 fn needs_loopback(spec: &SandboxSpec) -> bool {
-    spec.ports.iter().any(|port| port.host_ip.is_none_or(|ip| ip.is_loopback()))
+    host_ports(spec).iter().any(|port| port.host_ip.is_none_or(|ip| ip.is_loopback()))
+}
+
+impl State {
+    /// Refuses an address that another container has.
+    fn check_addresses(&self, spec: &SandboxSpec) -> Outcome<()> {
+        let wanted = |other: &Endpoint| {
+            spec.endpoints.iter().any(|e| e.network.id == other.network.id && e.address == other.address)
+        };
+        let holder = self.attached.values().find_map(|attached| {
+            let endpoint = attached.spec.endpoints.iter().find(|e| wanted(e))?;
+            Some((endpoint.address, attached.spec.container.short()))
+        });
+        match holder {
+            None => Ok(()),
+            Some((address, short)) => {
+                let message = format!("address {address} is in use by container {short}");
+                Err(Failure::Refused(Error::conflict(message).remedy("choose another address")))
+            }
+        }
+    }
 }
 
 fn attached_otherwise(spec: &SandboxSpec) -> Failure {

@@ -11,6 +11,7 @@
 
 mod attach;
 mod bridge;
+mod conntrack;
 mod dns;
 mod driver;
 mod error;

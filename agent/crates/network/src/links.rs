@@ -115,6 +115,13 @@ pub(crate) fn add_pair(pair: &Pair<'_>) -> Message {
     message
 }
 
+/// Makes a link a port of a bridge.
+pub(crate) fn join_bridge(name: &str, bridge: u32) -> Message {
+    let mut message = Message::new(RTM_NEWLINK, 0, &link_header(0, 0, 0));
+    message.put_text(IFLA_IFNAME, name).put_u32(IFLA_MASTER, bridge);
+    message
+}
+
 /// Brings a bridge port up; frames may leave by the port they came in by; no IPv6 address is made up for it.
 pub(crate) fn raise_port(name: &str, ipv6: bool) -> Message {
     let mut message = Message::new(RTM_NEWLINK, 0, &link_header(0, IFF_UP, IFF_UP));

@@ -36,7 +36,7 @@ pub(crate) fn make() -> Outcome<Blank> {
         let mut batch = Batch::default();
         batch.push(links::raise(1), "bringing a namespace's loopback up");
         route.transact(batch)?;
-        Ok::<_, Failure>((route, open_resolver()?))
+        Ok::<_, Failure>((route, open_resolver(false)?))
     })?;
     Ok(Blank { file, route, resolver })
 }
@@ -44,10 +44,10 @@ pub(crate) fn make() -> Outcome<Blank> {
 /// Opens the resolver's sockets again in a namespace that a container has, and redirects to them.
 pub(crate) fn reopen_resolver(path: &Path) -> Outcome<ResolverSockets> {
     let file = File::open(path).map_err(Failure::system(format!("opening namespace {}", path.display())))?;
-    netns::enter(file.as_fd(), open_resolver)
+    netns::enter(file.as_fd(), || open_resolver(true))
 }
 
-fn open_resolver() -> Outcome<ResolverSockets> {
+fn open_resolver(again: bool) -> Outcome<ResolverSockets> {
     let any = SocketAddrV4::new(nft::resolver::ADDRESS, 0);
     let udp = UdpSocket::bind(any).map_err(Failure::system("binding the resolver in a namespace"))?;
     let tcp = TcpListener::bind(any).map_err(Failure::system("binding the resolver in a namespace"))?;
@@ -56,7 +56,7 @@ fn open_resolver() -> Outcome<ResolverSockets> {
     udp.set_nonblocking(true)
         .and_then(|()| tcp.set_nonblocking(true))
         .map_err(Failure::system("preparing the resolver"))?;
-    Socket::netfilter(0)?.transact(nft::resolver::install(udp_port, tcp_port))?;
+    Socket::netfilter(0)?.transact(nft::resolver::install(udp_port, tcp_port, again))?;
     Ok(ResolverSockets { udp, tcp })
 }
 
@@ -70,16 +70,22 @@ pub(crate) struct Shelf {
 impl Shelf {
     /// Makes the directory and mounts it on itself unless that was done.
     pub(crate) fn open(run_dir: &Path) -> Outcome<Self> {
-        let directory = run_dir.join("netns");
-        fs::create_dir_all(&directory).map_err(Failure::system(format!("making {}", directory.display())))?;
-        let directory = fs::canonicalize(&directory)
-            .map_err(Failure::system(format!("finding {}", directory.display())))?;
-        let shelf = Self { directory };
-        if !shelf.is_mount_point()? {
-            shelf.mount(Some(&shelf.directory), &shelf.directory, MsFlags::MS_BIND)?;
-        }
-        shelf.mount(None, &shelf.directory, MsFlags::MS_PRIVATE)?;
+        fs::create_dir_all(run_dir).map_err(Failure::system(format!("making {}", run_dir.display())))?;
+        let run_dir =
+            fs::canonicalize(run_dir).map_err(Failure::system(format!("finding {}", run_dir.display())))?;
+        let shelf = Self { directory: run_dir.join("netns") };
+        shelf.ensure()?;
         Ok(shelf)
+    }
+
+    /// Makes what `remove` removed.
+    pub(crate) fn ensure(&self) -> Outcome<()> {
+        let directory = &self.directory;
+        fs::create_dir_all(directory).map_err(Failure::system(format!("making {}", directory.display())))?;
+        if !self.is_mount_point()? {
+            self.mount(Some(directory), directory, MsFlags::MS_BIND)?;
+        }
+        self.mount(None, directory, MsFlags::MS_PRIVATE)
     }
 
     fn is_mount_point(&self) -> Outcome<bool> {

@@ -1,11 +1,12 @@
 //! After the agent or the host started: adopt, complete, clean up. And the end of it all.
 
-use crate::attach::published;
+use crate::attach::{host_ports, published};
 use crate::driver::{Attached, Inner};
 use crate::error::Outcome;
 use crate::links::Link;
+use crate::netlink::Batch;
 use crate::nft::Element;
-use crate::{names, namespace, nft, sysctl};
+use crate::{links, names, namespace, nft, sysctl};
 use hull_model::NetworkRecord;
 use hull_ports::{Error, SandboxSpec};
 use std::collections::{BTreeSet, HashSet};
@@ -13,6 +14,7 @@ use std::collections::{BTreeSet, HashSet};
 impl Inner {
     pub(crate) fn restore(&self, networks: &[NetworkRecord], sandboxes: Vec<SandboxSpec>) -> Outcome<()> {
         self.reaper.wait(None);
+        self.shelf.ensure()?;
         let links = self.links()?;
         if !networks.is_empty() {
             sysctl::enable_forwarding()?;
@@ -25,6 +27,7 @@ impl Inner {
         let mut elements: BTreeSet<Element> = networks.iter().flat_map(nft::host::network_elements).collect();
         elements.extend(whole.iter().flat_map(published));
         self.rules().set(elements)?;
+        self.rejoin(&whole, &links)?;
         whole.into_iter().for_each(|spec| self.adopt(spec));
         Ok(())
     }
@@ -34,9 +37,28 @@ impl Inner {
     fn is_whole(&self, spec: &SandboxSpec, links: &[Link]) -> bool {
         let interface = |number| {
             let name = names::host_interface(&spec.container, number);
-            links.iter().any(|l| l.name == name && l.master != 0)
+            links.iter().any(|l| l.name == name)
         };
         self.shelf.has(&spec.container) && (0..spec.endpoints.len()).all(interface)
+    }
+
+    /// Puts interfaces back whose bridge was removed and made again.
+    fn rejoin(&self, sandboxes: &[SandboxSpec], links: &[Link]) -> Outcome<()> {
+        for spec in sandboxes {
+            for (number, endpoint) in spec.endpoints.iter().enumerate() {
+                let name = names::host_interface(&spec.container, number);
+                let bridge = self.state().networks.get(&endpoint.network.id).map(|network| network.index);
+                let joined = links.iter().any(|l| l.name == name && Some(l.master) == bridge);
+                if let Some(bridge) = bridge.filter(|_| !joined) {
+                    let mut batch = Batch::default();
+                    batch.push(links::join_bridge(&name, bridge), format!("putting interface {name} back"));
+                    batch.push(links::raise_port(&name, self.ipv6), format!("bringing interface {name} up"));
+                    self.route().transact(batch)?;
+                }
+            }
+            self.allow_loopback(spec)?;
+        }
+        Ok(())
     }
 
     /// Takes over what runs. Its resolver gets new sockets; nothing else of it is touched.
@@ -59,7 +81,7 @@ impl Inner {
         if state.attached.contains_key(&spec.container) {
             return;
         }
-        if let Err(error) = state.ports.take(&spec.container, &spec.ports) {
+        if let Err(error) = state.ports.take(&spec.container, host_ports(&spec)) {
             tracing::warn!(
                 container = spec.container.short(),
                 error = error.message,
@@ -103,7 +125,7 @@ impl Inner {
             .map(|(_, attached)| attached.spec)
             .collect();
         for spec in gone {
-            state.ports.give_back(&spec.container, &spec.ports);
+            state.ports.give_back(&spec.container, host_ports(&spec));
             self.directory.remove(&spec.container);
         }
         Ok(())

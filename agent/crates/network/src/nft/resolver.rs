@@ -10,8 +10,9 @@ const TABLE: &str = "hull-resolver";
 /// Where containers find their resolver.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 
-/// Makes the table, or puts a new one in place of what is there.
-pub(crate) fn install(udp: u16, tcp: u16) -> Batch {
+/// Makes the table. `again`: in place of one that is there. (In a new namespace there is none, and removing even nothing
+/// makes the kernel wait some 10 ms for all processors.)
+pub(crate) fn install(udp: u16, tcp: u16, again: bool) -> Batch {
     let chain = Chain {
         name: "output",
         kind: ChainKind::Nat(Hook::Output, -100),
@@ -19,7 +20,9 @@ pub(crate) fn install(udp: u16, tcp: u16) -> Batch {
         foreign: false,
     };
     use Change::{AddChain, AddRules, AddTable, DeleteTable};
-    batch(Family::Ip, TABLE, &[AddTable, DeleteTable, AddTable, AddChain(&chain), AddRules(&chain)])
+    let mut changes = if again { vec![AddTable, DeleteTable] } else { Vec::new() };
+    changes.extend([AddTable, AddChain(&chain), AddRules(&chain)]);
+    batch(Family::Ip, TABLE, &changes)
 }
 
 fn redirect(protocol: u8, port: u16) -> Vec<Expression> {

@@ -60,6 +60,33 @@ fn a_new_driver_adopts_what_runs() {
 }
 
 #[test]
+fn a_bridge_that_was_removed_is_made_again_with_its_ports() {
+    in_world(|mut world| async move {
+        let a = world.network("a", "10.204.1.0/24", false).await;
+        let spec = container(5, "web", &[&a], &[(8080, 80)]);
+        let web = open(&world.attach(&spec).await);
+        let _server = Server::start(&web, 80);
+        within(&world.host, || {
+            let mut batch = crate::netlink::Batch::default();
+            batch.push(crate::links::remove(&a.bridge), "bridge");
+            crate::netlink::Socket::route().unwrap().transact(batch).unwrap();
+        });
+        assert!(greet(&world.outside, (HOST, 8080)).is_err());
+        world.restart().await;
+        world.driver.restore(std::slice::from_ref(&a), std::slice::from_ref(&spec)).await.unwrap();
+        eventually(Duration::from_secs(5), "the port answers again", || {
+            greet(&world.outside, (HOST, 8080)).is_ok()
+        });
+        assert!(greet(&world.host, (Ipv4Addr::LOCALHOST, 8080)).is_ok());
+        world.driver.reset().await.unwrap();
+        // After a reset it can be used again.
+        world.driver.restore(std::slice::from_ref(&a), &[]).await.unwrap();
+        world.attach(&spec).await;
+        world.driver.reset().await.unwrap();
+    });
+}
+
+#[test]
 fn a_flushed_table_is_made_again() {
     in_world(|world| async move {
         let a = world.network("a", "10.204.1.0/24", false).await;

@@ -184,8 +184,10 @@ fn ports_that_are_taken_are_refused_and_nothing_is_left() {
         assert_eq!(error.class, ErrorClass::Conflict);
         assert!(error.message.contains("0.0.0.0:9000/tcp: address already in use"), "{}", error.message);
         drop(held);
-        // An address that is taken: the kernel only sees it as a bridge port's, so the names decide; a bad one is refused.
         let mut bad = container(6, "two", &[&a], &[]);
+        bad.endpoints[0].address = Ipv4Addr::new(10, 203, 1, 5);
+        let error = world.driver.attach(&bad).await.unwrap_err();
+        assert!(error.message.starts_with("address 10.203.1.5 is in use by container"), "{}", error.message);
         bad.endpoints[0].address = a.gateway;
         assert_eq!(world.driver.attach(&bad).await.unwrap_err().class, ErrorClass::Permanent);
         let unknown = network("b", "10.203.9.0/24", false);

@@ -1,9 +1,11 @@
 //! Who reaches whom.
 
 use super::samples::{container, id};
-use super::world::{HOST, OUTSIDE, Server, greet, in_world, open};
+use super::world::{HOST, OUTSIDE, Server, eventually, greet, in_world, open, within};
+use hull_model::Protocol;
 use hull_ports::Networks;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
 
 #[test]
 fn a_published_port_answers_from_everywhere() {
@@ -36,6 +38,37 @@ fn a_published_port_answers_from_everywhere() {
 
         world.driver.detach(&id(5)).await.unwrap();
         assert!(greet(&world.outside, (HOST, 8080)).is_err());
+        world.driver.reset().await.unwrap();
+    });
+}
+
+#[test]
+fn datagrams_find_their_container_and_its_successor() {
+    in_world(|world| async move {
+        let a = world.network("a", "10.201.1.0/24", false).await;
+        let client = within(&world.outside, || UdpSocket::bind((OUTSIDE, 4000)).unwrap());
+        client.connect((HOST, 5353)).unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        // Conntrack remembers this one as not translated; the kernel answers that nobody listens.
+        let _ = client.send(b"too early");
+        let _ = client.recv(&mut [0u8; 64]);
+        for number in [5u16, 6] {
+            let mut spec = container(number, "dns", &[&a], &[(5353, 53)]);
+            spec.ports[0].protocol = Protocol::Udp;
+            let dns = open(&world.attach(&spec).await);
+            let server = within(&dns, || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 53)).unwrap());
+            server.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+            eventually(Duration::from_secs(2), "the container hears the client", || {
+                let _ = client.send(b"hello");
+                server.recv_from(&mut [0u8; 64]).is_ok_and(|(_, from)| from == (OUTSIDE, 4000).into())
+            });
+            server.send_to(&[number as u8], (OUTSIDE, 4000)).unwrap();
+            eventually(Duration::from_secs(2), "the client hears the container", || {
+                let mut answer = [0u8; 64];
+                client.recv(&mut answer).is_ok_and(|_| u16::from(answer[0]) == number)
+            });
+            world.driver.detach(&spec.container).await.unwrap();
+        }
         world.driver.reset().await.unwrap();
     });
 }
