@@ -263,7 +263,7 @@ async fn keep(inner: &Arc<Inner>, (scratch, unpacked): Made, diff_id: &Digest) -
         Err(_) if target.is_dir() => Ok(()),
         result => result,
     });
-    placed.await.unwrap_or_else(|_| Ok(())).map_err(LayerError::from)
+    placed.await.map_err(|_| LayerError::Cut)?.map_err(LayerError::from)
 }
 
 /// One flush for all who asked before it began.

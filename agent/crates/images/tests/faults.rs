@@ -161,7 +161,7 @@ async fn truncated_and_overlong_layers_are_told_apart() {
         let store = open(dir.path());
         let error = pull(&store, &fake.host, "a:1").await.unwrap_err();
         let unreachable = error.chain().contains("cannot be reached");
-        assert_error(&error, class, if unreachable { &[] } else { &[part] });
+        assert_error(&error, class, &[if unreachable { "" } else { part }]);
         assert!(case == 0 || !unreachable, "{}", error.chain());
         assert_nothing_left(&store, dir.path()).await;
     }
@@ -491,11 +491,7 @@ async fn mirrors_come_first_and_failing_or_lying_ones_are_passed_over() {
         let store = open(dir.path());
         let pulled = store.pull(&reference, &registries, &Silent).await.unwrap();
         assert_eq!(pulled.references, [reference].into(), "{fault}");
-        assert_eq!(
-            registry.requests().is_empty(),
-            fault == "none" || fault == "cut" && registry.requests().is_empty(),
-            "{fault}"
-        );
+        assert_eq!(registry.requests().is_empty(), fault == "none", "{fault}");
         eventually("nothing half made", || names(&dir.path().join("tmp")).is_empty());
     }
 }

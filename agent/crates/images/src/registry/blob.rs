@@ -11,8 +11,10 @@ use reqwest::{Response, StatusCode};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How often in a row a transfer is begun again without a single new byte.
+/// How often in a row a transfer is begun again without getting anywhere.
 const MAX_FAILURES: u32 = 3;
+/// New bytes that count as getting somewhere.
+const PROGRESS: u64 = 64 << 10;
 
 /// A blob under way. Gives exactly the declared number of bytes, or an error.
 pub(crate) struct BlobStream<'a> {
@@ -22,7 +24,7 @@ pub(crate) struct BlobStream<'a> {
     size: u64,
     offset: u64,
     body: Option<Body>,
-    /// Attempts in a row that brought nothing.
+    /// Attempts in a row that brought next to nothing.
     failures: u32,
 }
 
@@ -30,8 +32,8 @@ struct Body {
     response: Response,
     /// Bytes to drop first: the registry begins at the beginning whatever it is asked.
     skip: u64,
-    /// Whether anything new came.
-    fruitful: bool,
+    /// New bytes that came.
+    fresh: u64,
 }
 
 impl<'a> BlobStream<'a> {
@@ -54,7 +56,7 @@ impl<'a> BlobStream<'a> {
                 None => match self.open().await {
                     Ok(body) => body,
                     Err(error) => {
-                        self.interrupted(error, false).await?;
+                        self.interrupted(error, 0).await?;
                         continue;
                     }
                 },
@@ -83,7 +85,7 @@ impl<'a> BlobStream<'a> {
             if self.offset == self.size {
                 return Ok(None);
             }
-            self.interrupted(error, body.fruitful).await?;
+            self.interrupted(error, body.fresh).await?;
         }
     }
 
@@ -94,11 +96,8 @@ impl<'a> BlobStream<'a> {
         if piece.len() as u64 > self.size - self.offset {
             return Err(self.wrong_size());
         }
-        if !piece.is_empty() {
-            self.offset += piece.len() as u64;
-            self.failures = 0;
-            body.fruitful = true;
-        }
+        self.offset += piece.len() as u64;
+        body.fresh += piece.len() as u64;
         Ok(piece)
     }
 
@@ -125,11 +124,11 @@ impl<'a> BlobStream<'a> {
         if declared.is_some_and(|declared| declared != self.size) {
             return Err(self.wrong_size());
         }
-        Ok(Body { response, skip: self.offset - begins_at, fruitful: false })
+        Ok(Body { response, skip: self.offset - begins_at, fresh: 0 })
     }
 
     /// Decides whether the transfer goes on: here, at the next endpoint, or not at all.
-    async fn interrupted(&mut self, error: RegistryError, fruitful: bool) -> Result<(), RegistryError> {
+    async fn interrupted(&mut self, error: RegistryError, fresh: u64) -> Result<(), RegistryError> {
         let transient = matches!(
             error,
             RegistryError::Unreachable { .. }
@@ -137,8 +136,8 @@ impl<'a> BlobStream<'a> {
                 | RegistryError::BrokenOff { .. }
         );
         // A connection on which nothing came at all is likely to stay so.
-        let silent = matches!(error, RegistryError::Stalled { .. }) && !fruitful;
-        self.failures += 1;
+        let silent = matches!(error, RegistryError::Stalled { .. }) && fresh == 0;
+        self.failures = if fresh >= PROGRESS { 1 } else { self.failures + 1 };
         if transient && !silent && self.failures < MAX_FAILURES {
             tracing::debug!(digest = %self.digest, offset = self.offset, %error, "resuming a transfer");
             tokio::time::sleep(Duration::from_millis(100 << self.failures)).await;

@@ -42,7 +42,7 @@ fn parameters(mut text: &str) -> (Vec<(String, String)>, &str) {
     let mut found = Vec::new();
     loop {
         let start = text.trim_start_matches([',', ' ']);
-        let key_end = start.find(|c: char| c == '=' || c == ' ' || c == ',').unwrap_or(start.len());
+        let key_end = start.find(['=', ' ', ',']).unwrap_or(start.len());
         if key_end == 0 || !start[key_end..].starts_with('=') {
             return (found, start);
         }
