@@ -13,10 +13,12 @@ use hull_ports::{Endpoint, Error, Sandbox, SandboxSpec};
 use nix::errno::Errno;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
 
 /// Steps of an attach that were done, for undoing exactly them.
 #[derive(Debug, Default)]
 struct Done {
+    /// By name, which only this container's have: one that was there already was left by an interrupted attach and goes too.
     interfaces: Vec<String>,
     kept: bool,
     elements: Vec<Element>,
@@ -38,9 +40,9 @@ impl Inner {
             networks
         };
         let mut done = Done::default();
-        match self.build(&spec, &networks, &mut done) {
+        let built = self.build(&spec, &networks, &mut done).and_then(|sockets| self.serve(&spec, sockets));
+        match built {
             Ok(resolver) => {
-                let resolver = self.serve(&spec, resolver);
                 let attached = Attached { spec: spec.clone(), _resolver: resolver };
                 self.state().attached.insert(spec.container, attached);
                 Ok(sandbox)
@@ -128,21 +130,18 @@ impl Inner {
     }
 
     /// Makes the container's names known, and answers its queries.
-    pub(crate) fn serve(&self, spec: &SandboxSpec, sockets: ResolverSockets) -> Option<dns::Server> {
+    pub(crate) fn serve(&self, spec: &SandboxSpec, sockets: ResolverSockets) -> Outcome<Option<dns::Server>> {
         if spec.endpoints.is_empty() {
-            return None;
+            return Ok(None);
         }
-        self.directory.add(spec);
-        let scope = Scope::of(spec);
         let _context = self.runtime.enter();
-        match dns::Server::start(sockets, scope, std::sync::Arc::clone(&self.directory)) {
-            Ok(server) => Some(server),
-            Err(error) => {
-                let container = spec.container.short();
-                tracing::error!(container, %error, "the container's resolver cannot be started");
-                None
-            }
-        }
+        let server = dns::Server::start(sockets, Scope::of(spec), Arc::clone(&self.directory));
+        let server = server.map_err(Failure::system(format!(
+            "starting the resolver of container {}",
+            spec.container.short()
+        )))?;
+        self.directory.add(spec);
+        Ok(Some(server))
     }
 
     fn undo(&self, container: &ContainerId, done: Done) {

@@ -7,9 +7,10 @@ use hull_model::ContainerId;
 use hull_sys::netns;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::net::{SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The resolver's sockets inside a namespace.
@@ -81,7 +82,8 @@ impl Shelf {
     /// Makes what `remove` removed.
     pub(crate) fn ensure(&self) -> Outcome<()> {
         let directory = &self.directory;
-        fs::create_dir_all(directory).map_err(Failure::system(format!("making {}", directory.display())))?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.map_err(Failure::system(format!("making {}", directory.display())))?;
         if !self.is_mount_point()? {
             self.mount(Some(directory), directory, MsFlags::MS_BIND)?;
         }

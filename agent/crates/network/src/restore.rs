@@ -65,8 +65,9 @@ impl Inner {
     fn adopt(&self, spec: SandboxSpec) {
         let mut resolver = None;
         if !spec.endpoints.is_empty() && !self.state().attached.contains_key(&spec.container) {
-            match namespace::reopen_resolver(&self.shelf.path(&spec.container)) {
-                Ok(sockets) => resolver = self.serve(&spec, sockets),
+            let path = self.shelf.path(&spec.container);
+            match namespace::reopen_resolver(&path).and_then(|sockets| self.serve(&spec, sockets)) {
+                Ok(server) => resolver = server,
                 Err(failure) => {
                     let error = Error::from(failure).chain();
                     tracing::error!(

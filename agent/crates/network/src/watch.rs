@@ -30,41 +30,53 @@ async fn run(socket: AsyncFd<Socket>, port: u32, inner: Weak<Inner>) {
     loop {
         let Ok(mut ready) = socket.readable().await else { return };
         ready.clear_ready();
-        if !damaged(socket.get_ref(), port) {
+        let damage = read(socket.get_ref(), port);
+        if damage == Damage::None {
             continue;
         }
         tokio::time::sleep(SETTLE).await;
-        let _ = damaged(socket.get_ref(), port);
         let Some(inner) = inner.upgrade() else { return };
-        let renewed = tokio::task::spawn_blocking(move || inner.rules().renew()).await;
+        let Ok(renewed) = tokio::task::spawn_blocking(move || inner.rules().renew()).await else { return };
         match renewed {
-            Ok(Ok(())) => {
-                tracing::warn!("nftables table {} was changed from outside; made again", nft::host::TABLE)
+            Ok(()) if damage == Damage::Removed => {
+                tracing::warn!("nftables table {} was changed from outside; made again", nft::host::TABLE);
             }
-            Ok(Err(failure)) => {
+            Ok(()) => {}
+            Err(failure) => {
                 let error = hull_ports::Error::from(failure).chain();
-                tracing::error!(
-                    error,
-                    "nftables table {} was changed from outside and cannot be made again",
-                    nft::host::TABLE
-                );
+                tracing::error!(error, "nftables table {} cannot be made again", nft::host::TABLE);
             }
-            Err(_) => return,
         }
+        // What was announced until now is repaired. A large renewal may itself lose announcements: not to be repaired again.
+        let _ = read(socket.get_ref(), port);
     }
 }
 
-/// Reads all announcements: whether somebody else removed anything from the table, or some announcements were lost.
-fn damaged(socket: &Socket, port: u32) -> bool {
+/// What the announcements say of our table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Damage {
+    None,
+    /// Some announcements were lost.
+    Unknown,
+    /// Somebody else removed something.
+    Removed,
+}
+
+/// Reads all announcements.
+fn read(socket: &Socket, port: u32) -> Damage {
     let mut buffer = vec![0u8; 64 << 10];
-    let mut damaged = false;
+    let mut damage = Damage::None;
+    let ours = |chain: String| chain != nft::host::USER_CHAIN;
     while let Some(announced) = socket.announced(&mut buffer) {
-        damaged |= match announced {
-            Ok(length) => Reply::split(&buffer[..length]).any(|reply| {
-                nft::deletion_in(&reply, nft::host::TABLE, port).is_some_and(|c| c != nft::host::USER_CHAIN)
-            }),
-            Err(_) => true,
-        };
+        damage = damage.max(match announced {
+            Ok(length) => {
+                let mut replies = Reply::split(&buffer[..length]);
+                let removed =
+                    replies.any(|reply| nft::deletion_in(&reply, nft::host::TABLE, port).is_some_and(ours));
+                if removed { Damage::Removed } else { Damage::None }
+            }
+            Err(_) => Damage::Unknown,
+        });
     }
-    damaged
+    damage
 }

@@ -220,3 +220,42 @@ fn two_hundred_rounds_leave_nothing() {
         world.driver.reset().await.unwrap();
     });
 }
+
+#[test]
+#[ignore = "a measurement: run it alone on a quiet machine"]
+fn throughput_of_a_published_port() {
+    use std::io::Read;
+    use std::net::TcpListener;
+    const BYTES: usize = 2 << 30;
+    in_world(|world| async move {
+        let a = world.network("a", "10.204.1.0/24", false).await;
+        let web = open(&world.attach(&container(5, "web", &[&a], &[(8080, 80)])).await);
+        let seconds = |namespace, port: u16, to: u16| {
+            let listener = within(namespace, || TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap());
+            let mut client = connect(&world.outside, (HOST, to)).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            let started = Instant::now();
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    let block = vec![0u8; 256 << 10];
+                    (0..BYTES / block.len()).for_each(|_| server.write_all(&block).unwrap());
+                });
+                let mut block = vec![0u8; 256 << 10];
+                while client.read(&mut block).unwrap() > 0 {}
+            });
+            started.elapsed().as_secs_f64()
+        };
+        let mut runs: Vec<(f64, f64)> =
+            (0..5).map(|_| (seconds(&world.host, 81, 81), seconds(&web, 80, 8080))).collect();
+        runs.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
+        let (host, published) = runs[2];
+        let rate = |seconds: f64| BYTES as f64 / seconds / 1e9;
+        println!(
+            "on the host {:.2} GB/s, published {:.2} GB/s: {:.0} %",
+            rate(host),
+            rate(published),
+            100.0 * host / published
+        );
+        world.driver.reset().await.unwrap();
+    });
+}
