@@ -147,9 +147,7 @@ pub fn seed_iso(work: &WorkDir, tools: &Toolbox, seed: &Path) -> Result<PathBuf>
     if !seed.is_dir() {
         return Ok(seed);
     }
-    let name =
-        crate::definition::digest([seed.as_os_str().as_encoded_bytes(), &std::process::id().to_le_bytes()]);
-    let iso = work.run().join(format!("seed-{name}.iso"));
+    let iso = work.run().join(format!("seed-{}.iso", seed_digest(&seed)?));
     let output = tools
         .command_with("xorriso", &[&seed])
         .args(["-as", "mkisofs", "-quiet", "-V", "cidata", "-J", "-r", "-o"])
@@ -162,6 +160,19 @@ pub fn seed_iso(work: &WorkDir, tools: &Toolbox, seed: &Path) -> Result<PathBuf>
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(iso)
+}
+
+/// A seed is known by its contents: the same files make the same ISO, which takes the place of the one before.
+fn seed_digest(seed: &Path) -> Result<String> {
+    let mut parts: Vec<Vec<u8>> = Vec::new();
+    crate::prune::walk(seed, "", &mut |path, is_dir| {
+        parts.push(path.as_bytes().to_vec());
+        if !is_dir {
+            parts.push(fs::read(seed.join(&path[1..])).with_context(|| format!("cannot read {path}"))?);
+        }
+        Ok(true)
+    })?;
+    Ok(crate::definition::digest(parts.iter().map(Vec::as_slice)))
 }
 
 /// A qcow2 file that takes the writes to an image which itself stays as it is.

@@ -51,7 +51,24 @@ const PATHS: &[&str] = &[
     "/boot/*",
     "/etc/apt*",
     "/etc/dpkg*",
-    "/etc/cron.*",
+    "/etc/cron*",
+    "/etc/dhcp*",
+    "/etc/dracut*",
+    "/etc/e2scrub*",
+    "/etc/grub.d*",
+    "/etc/initramfs*",
+    "/etc/kernel*",
+    "/etc/logcheck*",
+    "/etc/logrotate.d*",
+    "/etc/runit*",
+    "/etc/sv*",
+    "/etc/ufw*",
+    "/etc/X11*",
+    "/initrd.img*",
+    "/vmlinuz*",
+    "/usr/games*",
+    "/usr/include*",
+    "/usr/src*",
     "/etc/rc?.d*",
     "/etc/init.d*",
     "/etc/*-",
@@ -64,7 +81,17 @@ const PATHS: &[&str] = &[
     "/etc/update-motd.d*",
     "/etc/ssh/ssh_host_*",
     "/etc/systemd/system/*",
+    "/usr/share/apport*",
+    "/usr/share/apt*",
+    "/usr/share/dict*",
     "/usr/share/doc*",
+    "/usr/share/dpkg*",
+    "/usr/share/gnupg*",
+    "/usr/share/pixmaps*",
+    "/usr/share/pkgconfig*",
+    "/usr/share/runit*",
+    "/usr/share/tabset*",
+    "/usr/share/ucf*",
     "/usr/share/man*",
     "/usr/share/info*",
     "/usr/share/lintian*",
@@ -97,11 +124,23 @@ const PATHS: &[&str] = &[
     "/usr/lib/x86_64-linux-gnu/gconv*",
     "/usr/lib/x86_64-linux-gnu/perl*",
     "/usr/lib/x86_64-linux-gnu/libmvec*",
+    "/usr/lib/x86_64-linux-gnu/libbrotlienc*",
+    "/usr/lib/x86_64-linux-gnu/libformw*",
+    "/usr/lib/x86_64-linux-gnu/libksba*",
+    "/usr/lib/x86_64-linux-gnu/libmemusage*",
+    "/usr/lib/x86_64-linux-gnu/libmenuw*",
+    "/usr/lib/x86_64-linux-gnu/libnpth*",
+    "/usr/lib/x86_64-linux-gnu/libpanelw*",
+    "/usr/lib/x86_64-linux-gnu/libpcprofile*",
+    "/usr/lib/x86_64-linux-gnu/libstdc++*",
     "/usr/lib/x86_64-linux-gnu/audit*",
     "/usr/lib/x86_64-linux-gnu/libdb-5.3*",
     "/usr/lib/x86_64-linux-gnu/sasl2*",
     "/usr/lib/x86_64-linux-gnu/security/pam_userdb.so",
     "/usr/sbin/arpd",
+    "/usr/lib/apt*",
+    "/usr/lib/dpkg*",
+    "/usr/libexec/dpkg*",
     "/usr/lib/dracut*",
     "/usr/lib/kernel*",
     "/usr/lib/valgrind*",
@@ -291,6 +330,23 @@ const REQUIRED_MODULES: &[&str] = &[
     "vxlan",
     "wireguard",
 ];
+
+/// What must be nowhere in an image, by the start of a file's name.
+const FORBIDDEN: &[&str] = &["perl", "python", "dpkg", "apt-", "gconv", "ssh_host_", "random-seed"];
+
+/// Fails when pruning left something that an image must not have.
+pub fn check_gone(tree: &Path) -> Result<()> {
+    let mut left = Vec::new();
+    walk(tree, "", &mut |path, _| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        if FORBIDDEN.iter().any(|start| name.starts_with(start)) {
+            left.push(path.to_owned());
+        }
+        Ok(true)
+    })?;
+    anyhow::ensure!(left.is_empty(), "pruning left what an image must not have: {left:?}");
+    Ok(())
+}
 
 /// Whether `text` is what `pattern` describes: `*` any text, `?` one character.
 pub fn matches(pattern: &str, text: &str) -> bool {

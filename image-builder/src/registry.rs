@@ -200,4 +200,59 @@ mod tests {
         assert_eq!(Registry::new("http://reg").unwrap().authority, "reg:80");
         assert!(Registry::new("https://reg").is_err());
     }
+
+    /// Answers like a registry that has no blobs, and records what it was asked.
+    fn registry(listener: std::net::TcpListener, requests: usize) -> Vec<String> {
+        let mut seen = Vec::new();
+        for stream in listener.incoming().take(requests) {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") {
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
+            let mut body = vec![0; length.parse().unwrap()];
+            stream.read_exact(&mut body).unwrap();
+            let words: Vec<&str> = head.split(' ').collect();
+            let answer = match words[0] {
+                "HEAD" => "404 Not Found\r\n",
+                "POST" => "202 Accepted\r\nLocation: /upload/1?state=x\r\n",
+                _ => "201 Created\r\n",
+            };
+            write!(stream, "HTTP/1.1 {answer}Content-Length: 0\r\n\r\n").unwrap();
+            seen.push(format!("{} {}", words[0], words[1]));
+        }
+        seen
+    }
+
+    #[test]
+    fn blobs_go_before_the_manifest_and_that_before_the_index() {
+        let dir = std::env::temp_dir().join(format!("hull-push-{}", std::process::id()));
+        let layer = oci::Layer::new(&BTreeMap::new(), oci::Packing::Gzip).unwrap();
+        let index = oci::write_layout(&dir, "x:1", &oci::Config::default(), &[layer]).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || registry(listener, 8));
+        assert_eq!(push(&dir, &url, "a/b", "1").unwrap(), index);
+        let seen = server.join().unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+        let methods: Vec<&str> = seen.iter().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(methods, ["HEAD", "POST", "PUT", "HEAD", "POST", "PUT", "PUT", "PUT"]);
+        assert!(seen[2].starts_with("PUT /upload/1?state=x&digest=sha256%3A"), "{seen:?}");
+        assert!(seen[6].starts_with("PUT /v2/a/b/manifests/sha256:"), "{seen:?}");
+        assert_eq!(seen[7], "PUT /v2/a/b/manifests/1");
+    }
+
+    #[test]
+    fn a_damaged_layout_is_not_pushed() {
+        let dir = std::env::temp_dir().join(format!("hull-push-bad-{}", std::process::id()));
+        let index = oci::write_layout(&dir, "x:1", &oci::Config::default(), &[]).unwrap();
+        fs::write(dir.join("blobs").join(index.replace(':', "/")), b"{}").unwrap();
+        let error = push(&dir, "http://127.0.0.1:1", "a/b", "1").unwrap_err().to_string();
+        fs::remove_dir_all(&dir).unwrap();
+        assert!(error.contains("does not have the digest"), "{error}");
+    }
 }

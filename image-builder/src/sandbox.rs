@@ -90,4 +90,25 @@ mod tests {
         let at = words.iter().position(|w| w == "sandbox").unwrap();
         assert_eq!(words[at + 1..], ["/r", "/w/x", "/w", "/w", MARK, "qemu", "-x"]);
     }
+
+    #[test]
+    fn the_process_is_the_program() {
+        let mut child = Sandbox::new(Path::new("/")).command("sleep").arg("60").spawn().unwrap();
+        let name = format!("/proc/{}/comm", child.id());
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while std::fs::read_to_string(&name).unwrap().trim() != "sleep" {
+            assert!(std::time::Instant::now() < deadline, "the wrapper never became the program");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn exit_codes_and_arguments_come_through() {
+        let sandbox = Sandbox::new(Path::new("/")).in_dir(Path::new("/usr"));
+        let script = r#"[ "$PWD" = /usr ] && [ "$1" = "a b" ] && exit 42"#;
+        let status = sandbox.command("sh").args(["-c", script, "sh", "a b"]).status().unwrap();
+        assert_eq!(status.code(), Some(42));
+    }
 }

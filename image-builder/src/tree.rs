@@ -93,6 +93,7 @@ pub fn build(
     verify_units(log, tree, systemd)?;
     lay_out(tree)?;
     check_libraries(tree)?;
+    prune::check_gone(tree)?;
     let scratch = tree.with_extension("initramfs");
     initramfs::build(log, tools, tree, &kernel, &scratch).map(|_| ())
 }
@@ -171,6 +172,10 @@ fn configure(tree: &Path) -> Result<()> {
     link("../proc/self/mounts", "etc/mtab")?;
     for unit in MASKED {
         link("/dev/null", &format!("usr/lib/systemd/system/{unit}"))?;
+    }
+    // Left by systemd-sysusers.
+    for stale in ["etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/.pwd.lock"] {
+        mmdebstrap::remove(&tree.join(stale))?;
     }
     // One bundle is all that is kept of the certificates; OpenSSL looks for it under this name.
     link("/etc/ssl/certs/ca-certificates.crt", "usr/lib/ssl/cert.pem")?;
