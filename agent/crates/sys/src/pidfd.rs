@@ -26,14 +26,23 @@ pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     .map(drop)
 }
 
+/// Kills a child and waits for its end.
+pub fn kill_and_reap(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    send_signal(pidfd, libc::SIGKILL)?;
+    wait(pidfd, libc::WEXITED).map(drop)
+}
+
 /// Reaps a child by its descriptor. `None` while it runs; `ECHILD` if it is not our child.
 pub fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Option<Ended>> {
+    wait(pidfd, libc::WEXITED | libc::WNOHANG)
+}
+
+fn wait(pidfd: BorrowedFd<'_>, options: i32) -> io::Result<Option<Ended>> {
     // SAFETY: siginfo_t is plain data for which zeroes are valid.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     // SAFETY: `info` is a valid place for the result.
-    ret(unsafe {
-        libc::waitid(libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t, &mut info, libc::WEXITED | libc::WNOHANG)
-    } as libc::c_long)?;
+    ret(unsafe { libc::waitid(libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t, &mut info, options) }
+        as libc::c_long)?;
     // SAFETY: after a successful waitid the child variant of the union is set, or everything is zero.
     let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
     if pid == 0 {

@@ -86,11 +86,6 @@ fn container(start: &mut Start<'_>) -> Result<Infallible> {
     if let Some(name) = &plan.hostname {
         nix::unistd::sethostname(name).doing(|| format!("setting the host name to {name:?}"))?;
     }
-    if let Some(name) = &plan.domainname {
-        // Through the parameter of the UTS namespace: its file is the same in every procfs.
-        rootfs::write_below(procfs.as_fd(), "sys/kernel/domainname", name)
-            .doing(|| format!("setting the domain name to {name:?}"))?;
-    }
     let identity = identity::resolve(&root, &plan.process.user)?;
     let launch = launch::Launch {
         plan: &plan.process,

@@ -120,6 +120,10 @@ pub(super) fn furnish(plan: &ContainerPlan, root: &RootDir, channel: BorrowedFd<
         None
     };
     set_parameters(procfs.as_fd(), &plan.sysctls)?;
+    if let Some(name) = &plan.domainname {
+        write_below(procfs.as_fd(), "sys/kernel/domainname", name)
+            .doing(|| format!("setting the domain name to {name:?}"))?;
+    }
     protect(plan, root)?;
     make_cwd(root, &plan.process.cwd)?;
     if plan.readonly_root {

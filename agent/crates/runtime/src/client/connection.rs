@@ -23,6 +23,13 @@ pub(super) struct Connection {
     next: AtomicU64,
     writing: tokio::sync::Mutex<()>,
     closed: Arc<AtomicBool>,
+    reader: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
 }
 
 /// The connection ended before the answer came.
@@ -44,7 +51,7 @@ impl Connection {
         let pending = Arc::new(Pending::default());
         let closed = Arc::new(AtomicBool::new(false));
         let (reading, waiting, end) = (Arc::clone(&stream), Arc::clone(&pending), Arc::clone(&closed));
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             if let Err(error) = read(&reading, &waiting, &told).await {
                 tracing::debug!(%error, "connection to the supervisor");
             }
@@ -52,7 +59,14 @@ impl Connection {
             // Whoever waits learns that no answer will come.
             lock(&waiting).clear();
         });
-        Ok(Self { stream, pending, next: AtomicU64::new(1), writing: tokio::sync::Mutex::default(), closed })
+        Ok(Self {
+            stream,
+            pending,
+            next: AtomicU64::new(1),
+            writing: tokio::sync::Mutex::default(),
+            closed,
+            reader,
+        })
     }
 
     pub(super) fn is_closed(&self) -> bool {

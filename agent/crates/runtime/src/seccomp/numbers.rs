@@ -87,7 +87,7 @@ const OLDER: &[(&str, u32)] = &[
     ("sched_getattr", 315), ("renameat2", 316), ("seccomp", 317), ("getrandom", 318), ("memfd_create", 319),
     ("kexec_file_load", 320), ("bpf", 321), ("execveat", 322), ("userfaultfd", 323), ("membarrier", 324),
     ("mlock2", 325), ("copy_file_range", 326), ("preadv2", 327), ("pwritev2", 328), ("pkey_mprotect", 329),
-    ("pkey_alloc", 330), ("pkey_free", 331), ("statx", 332), ("rseq", 334),
+    ("pkey_alloc", 330), ("pkey_free", 331), ("statx", 332), ("io_pgetevents", 333), ("rseq", 334), ("uretprobe", 335),
 ];
 
 /// Older calls (include/uapi/asm-generic/unistd.h).
@@ -149,7 +149,7 @@ const OLDER: &[(&str, u32)] = &[
     ("sched_getattr", 275), ("renameat2", 276), ("seccomp", 277), ("getrandom", 278), ("memfd_create", 279),
     ("bpf", 280), ("execveat", 281), ("userfaultfd", 282), ("membarrier", 283), ("mlock2", 284),
     ("copy_file_range", 285), ("preadv2", 286), ("pwritev2", 287), ("pkey_mprotect", 288),
-    ("pkey_alloc", 289), ("pkey_free", 290), ("statx", 291), ("rseq", 293), ("kexec_file_load", 294),
+    ("pkey_alloc", 289), ("pkey_free", 290), ("statx", 291), ("io_pgetevents", 292), ("rseq", 293), ("kexec_file_load", 294),
 ];
 
 /// `AUDIT_ARCH_*` of this architecture.

@@ -8,11 +8,11 @@ use crate::child::{self, Stdio};
 use crate::failure::{Class, Doing as _, Failure, Result};
 use crate::log::{self, Splitter, Writer};
 use crate::plan::{ContainerPlan, Extras, RootSource};
-use crate::protocol::{Answer, Exit, Record, StartRequest};
+use crate::protocol::{Answer, Exit, Layers, Record, StartRequest};
 use crate::spawn::{self, Report, Spawned};
-use hull_model::{ContainerId, ExitStatus};
+use hull_model::{ContainerId, ExitStatus, LogConfig};
 use hull_sys::pidfd;
-use hull_sys::process::Ended;
+use hull_sys::process::{Child, Ended};
 use jiff::Timestamp;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -92,7 +92,17 @@ impl Container {
     }
 }
 
+/// A container whose process was just made.
+struct Begun {
+    container: Container,
+    child: Child,
+    channel: OwnedFd,
+    /// To be read.
+    outputs: Vec<(OwnedFd, log::Source)>,
+}
+
 /// Both ends of a container's output, ours and its.
+#[derive(Default)]
 struct Pipes {
     stdio: Stdio,
     ours: Vec<(OwnedFd, log::Source)>,
@@ -123,73 +133,33 @@ impl Supervisor {
         if self.resetting.is_some() {
             return Err(Failure::new(Class::Conflict, "starting a container", "everything is being removed"));
         }
-        match self.containers.get_mut(&request.id) {
-            Some(container) => match &mut container.phase {
+        if let Some(container) = self.containers.get_mut(&request.id) {
+            match &mut container.phase {
                 Phase::Running => return Ok(container.record().map(Answer::Started)),
                 Phase::Starting(setup) => {
                     setup.callers.push(caller);
                     return Ok(None);
                 }
                 Phase::Ended(_) => {}
-            },
-            None => {}
+            }
         }
-        let id = request.id.clone();
-        let root = RootSource::Overlay {
-            lower: request.rootfs.lower,
-            upper: request.rootfs.upper,
-            work: request.rootfs.work,
+        let Layers { lower, upper, work } = request.rootfs;
+        let extras = Extras {
+            root: RootSource::Overlay { lower, upper, work },
+            user: Some((request.user, request.groups)),
+            init: request.init,
         };
-        let extras = Extras { root, user: Some((request.user, request.groups)), init: request.init };
         let plan = ContainerPlan::new(&request.spec, extras)?;
-        let filter = plan.seccomp.as_ref().map(|s| self.filters.get(s)).transpose()?;
-        let files = Files::new(&self.options.state_dir, &id);
+        let files = Files::new(&self.options.state_dir, &request.id);
         files.prepare().doing(|| format!("making {}", files.directory().display()))?;
-        let cgroup = self.cgroups.create(id.as_str(), &plan.resources)?;
-        let begun = || -> Result<(Container, Vec<(OwnedFd, log::Source)>, OwnedFd)> {
-            let pipes = if plan.process.terminal {
-                Pipes { stdio: Stdio::default(), ours: Vec::new() }
-            } else {
-                pipes(&files).doing(|| format!("opening the output of {}", id.short()))?
-            };
-            let writer = Writer::open(&files.log(), &request.log)
-                .doing(|| format!("opening the log of {}", id.short()))?;
-            let Spawned { child, channel } =
-                spawn::container(&plan, filter.as_deref(), &cgroup, pipes.stdio, &files.rootfs())?;
-            let state = State {
-                id: id.clone(),
-                pid: child.pid,
-                pid_started: state::process_start(child.pid).unwrap_or(0),
-                boot: state::boot_id(),
-                started: Timestamp::now(),
-                log: request.log,
-                cgroup: cgroup.clone(),
-                namespaces: plan.new_namespaces
-                    | plan.join_namespaces.iter().map(|(kind, _)| kind).fold(0, |all, kind| all | kind),
-                process: plan.process.clone(),
-                seccomp: plan.seccomp.clone(),
-            };
-            // Not durable: what it says is of this boot only.
-            files.save_state(&state).doing(|| format!("recording {}", id.short()))?;
-            let container = Container {
-                files: files.clone(),
-                state,
-                phase: Phase::Running,
-                pidfd: Some((child.pidfd, 0)),
-                outputs: Vec::new(),
-                writer: Some(writer),
-                waiters: Vec::new(),
-            };
-            Ok((container, pipes.ours, channel))
-        };
-        match begun().and_then(|(container, ours, channel)| self.watch(caller, container, ours, channel)) {
+        let cgroup = self.cgroups.create(request.id.as_str(), &plan.resources)?;
+        let begun = self.begin(&request.id, &plan, request.log, files, &cgroup);
+        match begun.and_then(|begun| self.watch(caller, begun)) {
             Ok(container) => {
-                self.containers.insert(id, container);
+                self.containers.insert(request.id, container);
                 Ok(None)
             }
             Err(failure) => {
-                // What was cloned, if anything, is in there and nowhere else.
-                let _ = cgroup.kill();
                 if cgroup.remove().is_err() {
                     self.leftover.push(cgroup);
                 }
@@ -198,29 +168,84 @@ impl Supervisor {
         }
     }
 
-    /// Waits for everything a new container does.
-    fn watch(
+    /// Makes the process, and records it so that another supervisor would find it.
+    fn begin(
         &mut self,
-        caller: Caller,
-        mut container: Container,
-        ours: Vec<(OwnedFd, log::Source)>,
-        channel: OwnedFd,
-    ) -> Result<Container> {
+        id: &ContainerId,
+        plan: &ContainerPlan,
+        log: LogConfig,
+        files: Files,
+        cgroup: &Cgroup,
+    ) -> Result<Begun> {
+        let filter = plan.seccomp.as_ref().map(|s| self.filters.get(s)).transpose()?;
+        let pipes = if plan.process.terminal { Ok(Pipes::default()) } else { pipes(&files) }
+            .doing(|| format!("opening the output of {}", id.short()))?;
+        let writer =
+            Writer::open(&files.log(), &log).doing(|| format!("opening the log of {}", id.short()))?;
+        let Spawned { child, channel } =
+            spawn::container(plan, filter.as_deref(), cgroup, pipes.stdio, &files.rootfs())?;
+        let joined = plan.join_namespaces.iter().fold(0, |all, (kind, _)| all | kind);
+        let state = State {
+            id: id.clone(),
+            pid: child.pid,
+            pid_started: state::process_start(child.pid).unwrap_or(0),
+            boot: state::boot_id(),
+            started: Timestamp::now(),
+            log,
+            cgroup: cgroup.clone(),
+            namespaces: plan.new_namespaces | joined,
+            process: plan.process.clone(),
+            seccomp: plan.seccomp.clone(),
+        };
+        // Not durable: what it says is of this boot only.
+        if let Err(error) = files.save_state(&state) {
+            let _ = pidfd::kill_and_reap(child.pidfd.as_fd());
+            return Err(Failure::from_io(format!("recording {}", id.short()), &error));
+        }
+        let container = Container {
+            files,
+            state,
+            phase: Phase::Running,
+            pidfd: None,
+            outputs: Vec::new(),
+            writer: Some(writer),
+            waiters: Vec::new(),
+        };
+        Ok(Begun { container, child, channel, outputs: pipes.ours })
+    }
+
+    /// Waits for everything a new container does.
+    fn watch(&mut self, caller: Caller, begun: Begun) -> Result<Container> {
         use nix::fcntl::{FcntlArg, fcntl};
+        let Begun { mut container, child, channel, outputs } = begun;
         let id = container.state.id.clone();
-        fcntl(&channel, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
-            .doing(|| "listening to the child".to_owned())?;
-        let token = self.sources.add(channel.as_fd(), Source::Setup(id.clone()))?;
-        container.phase =
-            Phase::Starting(Setup { channel, token, announced: false, failure: None, callers: vec![caller] });
-        if let Some((pidfd, token)) = &mut container.pidfd {
-            *token = self.sources.add(pidfd.as_fd(), Source::Process(id.clone()))?;
-            self.service.store(&format!("pidfd-{id}"), pidfd.as_fd());
+        let watch = || -> Result<(u64, u64)> {
+            fcntl(&channel, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+                .doing(|| "listening to the child".to_owned())?;
+            for (fd, source) in outputs {
+                self.listen_to(&mut container, fd, source)?;
+            }
+            let reports = self.sources.add(channel.as_fd(), Source::Setup(id.clone()))?;
+            Ok((reports, self.sources.add(child.pidfd.as_fd(), Source::Process(id.clone()))?))
+        };
+        match watch() {
+            Ok((token, process)) => {
+                self.service.store(&format!("pidfd-{id}"), child.pidfd.as_fd());
+                container.pidfd = Some((child.pidfd, process));
+                container.phase = Phase::Starting(Setup {
+                    channel,
+                    token,
+                    announced: false,
+                    failure: None,
+                    callers: vec![caller],
+                });
+                Ok(container)
+            }
+            Err(failure) => {
+                let _ = pidfd::kill_and_reap(child.pidfd.as_fd());
+                Err(failure)
+            }
         }
-        for (fd, source) in ours {
-            self.listen_to(&mut container, fd, source)?;
-        }
-        Ok(container)
     }
 
     /// Reads an output of a container from now on.
