@@ -17,9 +17,9 @@ fn version_2_ethernets() {
     );
     assert_eq!(
         files.keys().collect::<Vec<_>>(),
-        ["10-hull-eth1.network", "10-hull-id0.link", "10-hull-id0.network"]
+        ["05-hull-eth1.network", "05-hull-id0.link", "05-hull-id0.network"]
     );
-    let text = &files["10-hull-id0.network"];
+    let text = &files["05-hull-id0.network"];
     for line in [
         "[Match]\nPermanentMACAddress=52:54:00:ab:00:01\n",
         "MTUBytes=1400",
@@ -34,8 +34,8 @@ fn version_2_ethernets() {
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }
-    assert!(files["10-hull-id0.link"].contains("[Link]\nName=lan0\n"));
-    let text = &files["10-hull-eth1.network"];
+    assert!(files["05-hull-id0.link"].contains("[Link]\nName=lan0\n"));
+    let text = &files["05-hull-eth1.network"];
     assert!(text.contains("Name=eth1\n") && text.contains("DHCP=yes\n"), "{text}");
     assert!(text.contains("[DHCPv4]\nUseDNS=no\nRouteMetric=200\n"), "{text}");
 }
@@ -46,14 +46,14 @@ fn version_2_bonds_bridges_and_vlans() {
         "version: 2\nethernets: {eth0: {}, eth1: {}}\nbonds: {bond0: {interfaces: [eth0, eth1], parameters: {mode: 802.3ad, mii-monitor-interval: 100}}}\n\
          vlans: {v5: {id: 5, link: bond0}}\nbridges: {br0: {interfaces: [v5], dhcp4: true, parameters: {stp: false}}}\n",
     );
-    assert!(files["10-hull-eth1.network"].contains("Bond=bond0\n"));
-    assert!(files["10-hull-bond0.network"].contains("VLAN=v5\n"));
-    assert!(files["10-hull-v5.network"].contains("Bridge=br0\n"));
+    assert!(files["05-hull-eth1.network"].contains("Bond=bond0\n"));
+    assert!(files["05-hull-bond0.network"].contains("VLAN=v5\n"));
+    assert!(files["05-hull-v5.network"].contains("Bridge=br0\n"));
     assert!(
-        files["10-hull-bond0.netdev"].contains("Kind=bond\n\n[Bond]\nMode=802.3ad\nMIIMonitorSec=100ms\n")
+        files["05-hull-bond0.netdev"].contains("Kind=bond\n\n[Bond]\nMode=802.3ad\nMIIMonitorSec=100ms\n")
     );
-    assert!(files["10-hull-v5.netdev"].contains("[VLAN]\nId=5\n"));
-    assert!(files["10-hull-br0.netdev"].contains("[Bridge]\nSTP=no\n"));
+    assert!(files["05-hull-v5.netdev"].contains("[VLAN]\nId=5\n"));
+    assert!(files["05-hull-br0.netdev"].contains("[Bridge]\nSTP=no\n"));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn version_1() {
          - {type: nameserver, address: [192.0.2.54], search: [example.org]}\n\
          - {type: route, destination: 198.51.100.0, netmask: 255.255.255.0, gateway: 192.0.2.9}\n",
     );
-    let text = &files["10-hull-eth0.network"];
+    let text = &files["05-hull-eth0.network"];
     for line in [
         "Address=192.0.2.10/24",
         "Gateway=192.0.2.1",
@@ -77,11 +77,11 @@ fn version_1() {
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }
-    assert!(files["10-hull-eth0.link"].contains("Name=eth0"));
-    assert!(files["10-hull-eth1.network"].contains("DHCP=ipv4\nIPv6AcceptRA=yes\n"));
-    assert!(files["10-hull-eth2.network"].contains("Bond=b0"));
-    assert!(files["10-hull-b0.netdev"].contains("MIIMonitorSec=100ms"));
-    assert!(!files["10-hull-b0.network"].contains("DNS="));
+    assert!(files["05-hull-eth0.link"].contains("Name=eth0"));
+    assert!(files["05-hull-eth1.network"].contains("DHCP=ipv4\nIPv6AcceptRA=yes\n"));
+    assert!(files["05-hull-eth2.network"].contains("Bond=b0"));
+    assert!(files["05-hull-b0.netdev"].contains("MIIMonitorSec=100ms"));
+    assert!(!files["05-hull-b0.network"].contains("DNS="));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_mistake_costs_its_interface_and_cannot_write_lines_of_its_own() {
         let (network, problems) = parse("network-config", text.as_bytes());
         assert_eq!(problems.len(), 1, "{text}: {problems:?}");
         assert!(problems[0].reason.contains(reason), "{text}: {}", problems[0]);
-        assert_eq!(network.unwrap().files.keys().collect::<Vec<_>>(), ["10-hull-good.network"], "{text}");
+        assert_eq!(network.unwrap().files.keys().collect::<Vec<_>>(), ["05-hull-good.network"], "{text}");
     }
 }
 

@@ -4,11 +4,11 @@ use super::interface::{Interface, Kind, Route, Setup};
 use hull_model::HostNetwork;
 use std::fmt::Write as _;
 
-/// The files of all interfaces. They sort before the image's own, which therefore only hold for what is not named here.
+/// The files of all interfaces. They sort before the image's own (from `10-`), which only hold for what is not named here.
 pub(super) fn render(interfaces: &[Interface]) -> HostNetwork {
     let mut network = HostNetwork::default();
     for interface in interfaces {
-        let name = |suffix: &str| format!("10-hull-{}.{suffix}", interface.id);
+        let name = |suffix: &str| format!("05-hull-{}.{suffix}", interface.id);
         network.files.insert(name("network"), network_unit(interface, interfaces));
         if let Some(text) = netdev_unit(interface) {
             network.files.insert(name("netdev"), text);
