@@ -193,7 +193,14 @@ fn remove(inner: &Inner, id: &Digest) -> Result<()> {
         inner.disk.write(&inner.disk.references(), &json(&names))?;
         for blob in [&record.id, &record.manifest] {
             if !inner.state().needs_blob(blob) {
-                remove_file(&inner.disk.blobs().join(blob.hex()))?;
+                // Not flushed: a blob that comes back is swept.
+                let path = inner.disk.blobs().join(blob.hex());
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(DiskError::new("removing", &path)(error));
+                    }
+                    _ => {}
+                }
             }
         }
         record.layers.iter().try_for_each(|layer| remove_layer(inner, layer.hex()))

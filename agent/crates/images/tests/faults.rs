@@ -53,7 +53,7 @@ async fn every_packing_is_pulled_and_found_again_after_a_restart() {
     assert_eq!(names(&dir.path().join("tmp")), [] as [&str; 0]);
     drop(store);
     let store = open(dir.path());
-    assert_eq!(store.list().await.unwrap(), [pulled.clone()]);
+    assert_eq!(store.list().await.unwrap(), std::slice::from_ref(&pulled));
     let before = fake.requests().len();
     assert_eq!(pull(&store, &fake.host, "a/b:1").await.unwrap(), pulled);
     let again = fake.requests().split_off(before);
