@@ -56,6 +56,15 @@ pub fn commit_tree(
     Ok(log.output(&mut command)?.trim().to_owned())
 }
 
+/// Removes the prepared trees other than `keep`, and objects that nothing names any more.
+pub fn forget_bases(log: &mut StepLog, tools: &Toolbox, repo: &Path, keep: &str) -> Result<()> {
+    let listed = log.output(&mut ostree(tools, repo, &["refs", "--list", "hull/base"]))?;
+    for branch in listed.lines().filter(|branch| !branch.is_empty() && *branch != keep) {
+        log.run(&mut ostree(tools, repo, &["refs", "--delete", branch]))?;
+    }
+    log.run(&mut ostree(tools, repo, &["prune", "--refs-only"]))
+}
+
 /// What makes a release out of a prepared tree.
 #[derive(Debug, Clone)]
 pub struct Release<'a> {

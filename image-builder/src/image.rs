@@ -145,6 +145,7 @@ impl<'a> Builder<'a> {
         self.progress.step("commit file tree", |log| {
             commit::ensure_repo(log, tools, &repo)?;
             commit::commit_tree(log, tools, &repo, &branch, &dir, spec.epoch)?;
+            commit::forget_bases(log, tools, &repo, &branch)?;
             fs::write(dir.with_extension("done"), "").context("cannot mark the tree as done")
         })?;
         Ok(Prepared { tree: dir, branch })
