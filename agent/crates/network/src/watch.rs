@@ -30,25 +30,35 @@ async fn run(socket: AsyncFd<Socket>, port: u32, inner: Weak<Inner>) {
     loop {
         let Ok(mut ready) = socket.readable().await else { return };
         ready.clear_ready();
-        let damage = read(socket.get_ref(), port);
-        if damage == Damage::None {
-            continue;
+        let mut damage = read(socket.get_ref(), port);
+        while damage != Damage::None {
+            tokio::time::sleep(SETTLE).await;
+            let _ = read(socket.get_ref(), port);
+            let Some(inner) = inner.upgrade() else { return };
+            let Ok(renewed) = tokio::task::spawn_blocking(move || inner.rules().renew()).await else {
+                return;
+            };
+            report(renewed, damage);
+            // Whoever removed something meanwhile is answered, too. A large renewal may lose announcements by itself: that is
+            // no damage.
+            damage = match read(socket.get_ref(), port) {
+                Damage::Removed => Damage::Removed,
+                Damage::None | Damage::Unknown => Damage::None,
+            };
         }
-        tokio::time::sleep(SETTLE).await;
-        let Some(inner) = inner.upgrade() else { return };
-        let Ok(renewed) = tokio::task::spawn_blocking(move || inner.rules().renew()).await else { return };
-        match renewed {
-            Ok(()) if damage == Damage::Removed => {
-                tracing::warn!("nftables table {} was changed from outside; made again", nft::host::TABLE);
-            }
-            Ok(()) => {}
-            Err(failure) => {
-                let error = hull_ports::Error::from(failure).chain();
-                tracing::error!(error, "nftables table {} cannot be made again", nft::host::TABLE);
-            }
+    }
+}
+
+fn report(renewed: Outcome<()>, damage: Damage) {
+    match renewed {
+        Ok(()) if damage == Damage::Removed => {
+            tracing::warn!("nftables table {} was changed from outside; made again", nft::host::TABLE);
         }
-        // What was announced until now is repaired. A large renewal may itself lose announcements: not to be repaired again.
-        let _ = read(socket.get_ref(), port);
+        Ok(()) => {}
+        Err(failure) => {
+            let error = hull_ports::Error::from(failure).chain();
+            tracing::error!(error, "nftables table {} cannot be made again", nft::host::TABLE);
+        }
     }
 }
 

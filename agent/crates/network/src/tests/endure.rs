@@ -186,6 +186,51 @@ fn a_container_s_first_packet_arrives() {
 }
 
 #[test]
+fn many_at_once_do_not_disturb_each_other() {
+    in_world(|world| async move {
+        let a = world.network("a", "10.204.0.0/16", false).await;
+        let before = world.census();
+        let runtime = tokio::runtime::Handle::current();
+        let specs: Vec<_> =
+            (10..138).map(|n| container(n, &format!("c{n}"), &[&a], &[(20_000 + n, 80)])).collect();
+        let all = |work: &(dyn Fn(&hull_ports::SandboxSpec) + Sync)| {
+            let started = Instant::now();
+            std::thread::scope(|scope| {
+                for part in specs.chunks(16) {
+                    scope.spawn(move || part.iter().for_each(work));
+                }
+            });
+            started.elapsed()
+        };
+        let attach = all(&|spec| drop(runtime.block_on(world.driver.attach(spec)).unwrap()));
+        let first = open(&world.attach(&specs[0]).await);
+        assert_eq!(within(&first, || super::resolve::lookup("c137.")), [Ipv4Addr::new(10, 204, 0, 137)]);
+        let _server = Server::start(&first, 80);
+        assert_eq!(greet(&world.outside, (HOST, 20_010)).unwrap(), OUTSIDE);
+        let detach = all(&|spec| runtime.block_on(world.driver.detach(&spec.container)).unwrap());
+        println!("128 containers by 8 at a time: attached in {attach:?}, detached in {detach:?}");
+        eventually(Duration::from_secs(20), "teardown has ended", || world.census() == before);
+        world.driver.reset().await.unwrap();
+    });
+}
+
+#[test]
+fn a_container_that_restarts_at_once_has_its_network_again() {
+    in_world(|world| async move {
+        let a = world.network("a", "10.204.1.0/24", false).await;
+        let spec = container(5, "web", &[&a], &[(8080, 80)]);
+        for _ in 0..10 {
+            let web = open(&world.attach(&spec).await);
+            let _server = Server::start(&web, 80);
+            assert_eq!(greet(&world.outside, (HOST, 8080)).unwrap(), OUTSIDE);
+            world.driver.detach(&spec.container).await.unwrap();
+            world.driver.detach(&spec.container).await.unwrap();
+        }
+        world.driver.reset().await.unwrap();
+    });
+}
+
+#[test]
 fn two_hundred_rounds_leave_nothing() {
     in_world(|world| async move {
         let a = world.network("a", "10.204.1.0/24", false).await;

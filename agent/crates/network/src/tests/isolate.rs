@@ -96,14 +96,38 @@ fn an_internal_network_has_no_way_out_even_with_a_route() {
     in_world(|world| async move {
         let inner = world.network("inner", "10.203.3.0/24", true).await;
         let hidden = open(&world.attach(&container(8, "hidden", &[&inner], &[])).await);
-        let _server = Server::start(&world.outside, 80);
+        let web = world.network("a", "10.203.1.0/24", false).await;
+        let web = open(&world.attach(&container(5, "web", &[&web], &[(8080, 80)])).await);
+        let _servers = [&world.outside, &world.host, &web].map(|n| Server::start(n, 80));
+        let listen = |namespace| {
+            let socket = within(namespace, || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 7777)).unwrap());
+            socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            socket
+        };
+        let (outside, host) = (listen(&world.outside), listen(&world.host));
         within(&hidden, || {
             let index = nix::net::if_::if_nametoindex("eth0").unwrap();
             let mut batch = Batch::default();
             batch.push(links::add_default_route(index, inner.gateway), "route");
             Socket::route().unwrap().transact(batch).unwrap();
+            // Not even a packet that needs no answer.
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+            for to in [OUTSIDE, HOST, inner.gateway] {
+                let _ = socket.send_to(b"secret", (to, 7777));
+            }
         });
-        assert!(greet(&hidden, (OUTSIDE, 80)).is_err());
+        for socket in [outside, host] {
+            assert!(socket.recv(&mut [0u8; 8]).is_err(), "nothing arrives");
+        }
+        for to in [
+            (OUTSIDE, 80),
+            (HOST, 80),
+            (HOST, 8080),
+            (inner.gateway, 8080),
+            (Ipv4Addr::new(10, 203, 1, 5), 80),
+        ] {
+            assert!(greet(&hidden, to).is_err(), "{to:?}");
+        }
         world.driver.reset().await.unwrap();
     });
 }

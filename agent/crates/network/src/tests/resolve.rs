@@ -197,7 +197,12 @@ fn rubbish_and_floods_leave_the_resolver_alive() {
         eventually(Duration::from_secs(2), "the flood reaches its limit", || {
             asked.load(Ordering::SeqCst) >= 128
         });
-        assert_eq!(addresses(&ask(&one, &query("web.", RecordType::A))).len(), 1);
+        // The first try may find the socket's queue full.
+        let bytes = query("web.", RecordType::A).to_vec().unwrap();
+        eventually(Duration::from_secs(5), "the resolver answers", || {
+            ask_bytes(&one, &bytes, Duration::from_millis(500))
+                .is_some_and(|answer| addresses(&answer).len() == 1)
+        });
         assert!(asked.load(Ordering::SeqCst) <= 2 * 128, "the limit holds");
         world.driver.reset().await.unwrap();
     });
