@@ -1,2 +1,0 @@
-//! Being drawn.
-fn main() {}
