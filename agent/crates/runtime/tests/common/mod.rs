@@ -217,6 +217,29 @@ impl Host {
     }
 }
 
+/// A test that failed leaves nothing behind either.
+impl Drop for Host {
+    fn drop(&mut self) {
+        let containers = std::fs::read_dir(self.directory.path().join("state/containers"));
+        let Some(pid) = find_supervisor(self.directory.path()) else { return };
+        // First, so that it makes no more.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        for id in containers.into_iter().flatten().flatten().map(|entry| entry.file_name()) {
+            for hierarchy in ["", "unified"] {
+                let group = Path::new("/sys/fs/cgroup").join(hierarchy).join("hull").join(&id);
+                let _ = std::fs::write(group.join("cgroup.kill"), "1");
+            }
+            let deadline = Instant::now() + Duration::from_secs(5);
+            for hierarchy in ["", "unified", "memory", "cpu", "pids", "cpuset"] {
+                let group = Path::new("/sys/fs/cgroup").join(hierarchy).join("hull").join(&id);
+                while group.exists() && std::fs::remove_dir(&group).is_err() && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+        }
+    }
+}
+
 pub async fn connect(directory: &Path) -> Driver {
     let result = Driver::connect(&directory.join("run"), &directory.join("state"), Some(BINARY.into())).await;
     result.unwrap_or_else(|error| panic!("{}", error.chain()))
@@ -224,6 +247,10 @@ pub async fn connect(directory: &Path) -> Driver {
 
 /// The supervisor of a run directory, found by its command line.
 pub fn supervisor_pid(directory: &Path) -> i32 {
+    find_supervisor(directory).unwrap_or_else(|| panic!("no supervisor runs in {}", directory.display()))
+}
+
+fn find_supervisor(directory: &Path) -> Option<i32> {
     let wanted = directory.join("run");
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Ok(pid) = entry.file_name().to_str().unwrap_or("").parse::<i32>() else { continue };
@@ -235,10 +262,10 @@ pub fn supervisor_pid(directory: &Path) -> i32 {
             && words.get(3) == Some(&wanted.to_str().unwrap().as_bytes())
             && stat.split(") ").nth(1).and_then(|rest| rest.split(' ').nth(3)) == Some(&pid.to_string())
         {
-            return pid;
+            return Some(pid);
         }
     }
-    panic!("no supervisor runs in {}", wanted.display());
+    None
 }
 
 pub fn alive(pid: i32) -> bool {
