@@ -17,6 +17,7 @@ pub mod seccomp;
 pub mod socket;
 pub mod terminal;
 pub mod tree;
+pub mod window;
 pub mod xattr;
 
 use std::io;

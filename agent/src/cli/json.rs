@@ -1,0 +1,167 @@
+//! JSON that keeps the order in which it came.
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+use std::fmt::{self, Write as _};
+
+/// A JSON value whose objects keep the order of their keys.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) enum Json {
+    #[default]
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// The value of a key. `None` if there is none, or this is no object.
+    pub(crate) fn get(&self, key: &str) -> Option<&Json> {
+        match self {
+            Json::Object(fields) => fields.iter().find(|(k, _)| k == key).map(|(_, v)| v),
+            _ => None,
+        }
+    }
+
+    /// The text of a key; empty if there is none.
+    pub(crate) fn text(&self, key: &str) -> &str {
+        match self.get(key) {
+            Some(Json::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// An object of texts.
+    pub(crate) fn texts<const N: usize>(fields: [(&str, String); N]) -> Self {
+        Json::Object(fields.into_iter().map(|(k, v)| (k.to_owned(), Json::Text(v))).collect())
+    }
+
+    /// On one line, or indented by four blanks as `docker inspect` writes it.
+    pub(crate) fn write(&self, indented: bool) -> String {
+        let mut out = String::new();
+        self.append(&mut out, indented.then_some(0));
+        out
+    }
+
+    fn append(&self, out: &mut String, depth: Option<usize>) {
+        match self {
+            Json::Null => out.push_str("null"),
+            // Writing to a string cannot fail.
+            Json::Bool(value) => _ = write!(out, "{value}"),
+            Json::Number(value) => _ = write!(out, "{value}"),
+            Json::Text(value) => out.push_str(&serde_json::Value::from(value.as_str()).to_string()),
+            Json::List(items) => {
+                let write = |out: &mut String, item: &Json, depth| item.append(out, depth);
+                group(out, depth, ('[', ']'), items, write);
+            }
+            Json::Object(fields) => {
+                let write = |out: &mut String, (key, value): &(String, Json), depth: Option<usize>| {
+                    out.push_str(&serde_json::Value::from(key.as_str()).to_string());
+                    out.push_str(if depth.is_some() { ": " } else { ":" });
+                    value.append(out, depth);
+                };
+                group(out, depth, ('{', '}'), fields, write);
+            }
+        }
+    }
+}
+
+fn group<T>(
+    out: &mut String,
+    depth: Option<usize>,
+    (open, close): (char, char),
+    items: &[T],
+    write: impl Fn(&mut String, &T, Option<usize>),
+) {
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.push_str(&"    ".repeat(depth));
+    };
+    out.push(open);
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        if let Some(depth) = depth {
+            line(out, depth + 1);
+        }
+        write(out, item, depth.map(|d| d + 1));
+    }
+    if let (Some(depth), false) = (depth, items.is_empty()) {
+        line(out, depth);
+    }
+    out.push(close);
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+        Ok(Number::from_f64(value).map_or(Json::Null, Json::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Json::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            fields.push(entry);
+        }
+        Ok(Json::Object(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_and_shape_are_kept() {
+        let text = r#"{"b":[1,-2,1.5,true,null],"a":{"x":"<\"é\n>"},"c":{},"d":[]}"#;
+        let value: Json = serde_json::from_str(text).unwrap();
+        assert_eq!(value.write(false), text);
+        let indented = "{\n    \"b\": [\n        1\n    ],\n    \"c\": {},\n    \"d\": []\n}";
+        let value: Json = serde_json::from_str(indented).unwrap();
+        assert_eq!(value.write(true), indented);
+    }
+}

@@ -1,0 +1,289 @@
+//! `hull ps`: containers as Docker lists them.
+
+use crate::cli::args::PsOptions;
+use crate::cli::client::{Client, filters};
+use crate::cli::failure::{Failure, Outcome};
+use crate::cli::human;
+use crate::cli::json::Json;
+use crate::cli::rows::Format;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+const TABLE: &str = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
+const HEADS: [(&str, &str); 14] = [
+    ("Command", "COMMAND"),
+    ("CreatedAt", "CREATED AT"),
+    ("ID", "CONTAINER ID"),
+    ("Image", "IMAGE"),
+    ("Labels", "LABELS"),
+    ("LocalVolumes", "LOCAL VOLUMES"),
+    ("Mounts", "MOUNTS"),
+    ("Names", "NAMES"),
+    ("Networks", "NETWORKS"),
+    ("Ports", "PORTS"),
+    ("RunningFor", "CREATED"),
+    ("Size", "SIZE"),
+    ("State", "STATE"),
+    ("Status", "STATUS"),
+];
+/// Characters of a shortened command.
+const COMMAND_WIDTH: usize = 20;
+/// Characters of a shortened id.
+const SHORT: usize = 12;
+
+/// A container as the API lists it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Container {
+    id: String,
+    #[serde(default)]
+    names: Vec<String>,
+    image: String,
+    #[serde(default)]
+    command: String,
+    created: i64,
+    #[serde(default)]
+    ports: Vec<Port>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    state: String,
+    status: String,
+    #[serde(default)]
+    network_settings: Networks,
+    #[serde(default)]
+    mounts: Vec<Mount>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Port {
+    #[serde(rename = "Type")]
+    protocol: String,
+    #[serde(rename = "IP", default)]
+    ip: String,
+    #[serde(default)]
+    public_port: u16,
+    private_port: u16,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Networks {
+    networks: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Mount {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    source: String,
+}
+
+/// Lists containers.
+pub(crate) async fn run(client: &Client, options: &PsOptions) -> Outcome {
+    let format = Format::parse(options.format.as_deref(), TABLE)?;
+    let mut query = vec![filters(&options.filter)?];
+    if options.all || options.latest || options.last.is_some() {
+        query.push("all=1".to_owned());
+    }
+    let last = options.last.or(options.latest.then_some(1));
+    query.extend(last.map(|n| format!("limit={n}")));
+    query.retain(|part| !part.is_empty());
+    let containers: Vec<Container> = client.get(&format!("/containers/json?{}", query.join("&"))).await?;
+    let text = write(&containers, options, &format, Timestamp::now(), &TimeZone::system())?;
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(0)
+}
+
+fn write(
+    containers: &[Container],
+    options: &PsOptions,
+    format: &Format,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Result<String, Failure> {
+    if options.quiet && options.format.is_none() {
+        return Ok(containers.iter().map(|c| shorten(&c.id, options.no_trunc) + "\n").collect());
+    }
+    let rows: Vec<Json> = containers.iter().map(|c| row(c, options.no_trunc, now, zone)).collect();
+    format.write(HEADS, &rows)
+}
+
+fn shorten(id: &str, whole: bool) -> String {
+    if whole { id.to_owned() } else { id.chars().take(SHORT).collect() }
+}
+
+/// One container in the words of the columns.
+fn row(container: &Container, whole: bool, now: Timestamp, zone: &TimeZone) -> Json {
+    let created = Timestamp::from_second(container.created).unwrap_or(Timestamp::UNIX_EPOCH);
+    let names: Vec<&str> = container.names.iter().map(|n| n.trim_start_matches('/')).collect();
+    let labels: Vec<String> = container.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let networks: Vec<&str> = container.network_settings.networks.keys().map(String::as_str).collect();
+    let mounts: Vec<String> = container.mounts.iter().map(|m| mount(m, whole)).collect();
+    let volumes = container.mounts.iter().filter(|m| !m.name.is_empty()).count();
+    let image = container.image.strip_prefix("sha256:").map(|id| shorten(id, whole));
+    Json::texts([
+        ("Command", command(&container.command, whole)),
+        ("CreatedAt", human::date(created, zone)),
+        ("ID", shorten(&container.id, whole)),
+        ("Image", image.unwrap_or_else(|| container.image.clone())),
+        ("Labels", labels.join(",")),
+        ("LocalVolumes", volumes.to_string()),
+        ("Mounts", mounts.join(",")),
+        ("Names", names.join(",")),
+        ("Networks", networks.join(",")),
+        ("Ports", ports(&container.ports)),
+        ("RunningFor", human::ago(created, now)),
+        ("Size", "0B".to_owned()),
+        ("State", container.state.clone()),
+        ("Status", container.status.clone()),
+    ])
+}
+
+fn mount(mount: &Mount, whole: bool) -> String {
+    const WIDTH: usize = 15;
+    let name = if mount.name.is_empty() { &mount.source } else { &mount.name };
+    if whole { name.clone() } else { ellipsis(name, WIDTH) }
+}
+
+fn ellipsis(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width - 1).chain(['…']).collect()
+}
+
+fn command(command: &str, whole: bool) -> String {
+    let shown = if whole { command.to_owned() } else { ellipsis(command, COMMAND_WIDTH) };
+    format!(
+        "\"{}\"",
+        shown.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t")
+    )
+}
+
+/// Published and exposed ports; neighbours are written as a range.
+fn ports(ports: &[Port]) -> String {
+    let mut sorted: Vec<Port> = ports.to_vec();
+    sorted.sort_by(|a, b| {
+        (&a.ip, a.private_port, a.public_port, &a.protocol).cmp(&(
+            &b.ip,
+            b.private_port,
+            b.public_port,
+            &b.protocol,
+        ))
+    });
+    let mut groups: Vec<(Port, u16)> = Vec::new();
+    for port in sorted {
+        let next = |(first, more): &&mut (Port, u16)| {
+            let step = *more + 1;
+            let public = if first.public_port == 0 { 0 } else { first.public_port.saturating_add(step) };
+            first.ip == port.ip
+                && first.protocol == port.protocol
+                && first.private_port.saturating_add(step) == port.private_port
+                && public == port.public_port
+        };
+        match groups.last_mut().filter(next) {
+            Some((_, more)) => *more += 1,
+            None => groups.push((port, 0)),
+        }
+    }
+    // Published ones come first.
+    groups.sort_by_key(|(first, _)| first.public_port == 0);
+    groups.iter().map(|(first, more)| group(first, *more)).collect::<Vec<_>>().join(", ")
+}
+
+fn group(first: &Port, more: u16) -> String {
+    let range = |from: u16| if more == 0 { from.to_string() } else { format!("{from}-{}", from + more) };
+    let inside = format!("{}/{}", range(first.private_port), first.protocol);
+    match (first.public_port, first.ip.contains(':')) {
+        (0, _) => inside,
+        (public, true) => format!("[{}]:{}->{inside}", first.ip, range(public)),
+        (public, false) => format!("{}:{}->{inside}", first.ip, range(public)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = r#"[
+        {"Id":"0123456789abcdef","Names":["/web"],"Image":"web:1","Command":"/bin/serve 'hello world'","Created":880,
+         "Ports":[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},{"PrivatePort":443,"Type":"tcp"}],
+         "Labels":{"tier":"front"},"State":"running","Status":"Up 2 minutes",
+         "NetworkSettings":{"Networks":{"front":{}}},"Mounts":[{"Type":"volume","Name":"data","Source":"/v"}]},
+        {"Id":"fedcba9876543210","Names":["/job"],"Image":"sha256:aaaaaaaaaaaaaaaa","Command":"sh","Created":0,
+         "State":"exited","Status":"Exited (1) 3 seconds ago"}]"#;
+
+    fn show(options: &PsOptions) -> String {
+        let containers: Vec<Container> = serde_json::from_str(LIST).unwrap();
+        let format = Format::parse(options.format.as_deref(), TABLE).unwrap();
+        write(&containers, options, &format, Timestamp::from_second(1_000).unwrap(), &TimeZone::UTC).unwrap()
+    }
+
+    fn options(format: Option<&str>) -> PsOptions {
+        PsOptions {
+            all: false,
+            quiet: false,
+            no_trunc: false,
+            last: None,
+            latest: false,
+            format: format.map(str::to_owned),
+            filter: vec![],
+        }
+    }
+
+    #[test]
+    fn the_table_is_dockers() {
+        let golden = "\
+CONTAINER ID   IMAGE          COMMAND                  CREATED          STATUS                     PORTS                           NAMES
+0123456789ab   web:1          \"/bin/serve 'hello w…\"   2 minutes ago    Up 2 minutes               0.0.0.0:8080->80/tcp, 443/tcp   web
+fedcba987654   aaaaaaaaaaaa   \"sh\"                     16 minutes ago   Exited (1) 3 seconds ago                                   job
+";
+        assert_eq!(show(&options(None)), golden);
+    }
+
+    #[test]
+    fn other_formats() {
+        assert_eq!(
+            show(&options(Some("{{.Names}}\\t{{.Status}}"))),
+            "web\tUp 2 minutes\njob\tExited (1) 3 seconds ago\n"
+        );
+        assert_eq!(
+            show(&options(Some("table {{.Names}}\\t{{.Labels}}"))),
+            "NAMES     LABELS\nweb       tier=front\njob       \n"
+        );
+        let json = show(&options(Some("json")));
+        assert!(json.starts_with(r#"{"Command":"\"/bin/serve 'hello w…\"","CreatedAt":"1970-01-01 00:14:40 +0000 UTC","ID":"0123456789ab","#), "{json}");
+        assert_eq!(
+            show(&PsOptions { quiet: true, no_trunc: true, ..options(None) }),
+            "0123456789abcdef\nfedcba9876543210\n"
+        );
+    }
+
+    #[test]
+    fn neighbouring_ports_are_a_range() {
+        let port = |public, private| Port {
+            ip: if public == 0 { String::new() } else { "0.0.0.0".into() },
+            public_port: public,
+            private_port: private,
+            protocol: "tcp".into(),
+        };
+        assert_eq!(
+            ports(&[
+                port(8001, 81),
+                port(8000, 80),
+                port(8002, 82),
+                port(9000, 90),
+                port(0, 22),
+                port(0, 23)
+            ]),
+            "0.0.0.0:8000-8002->80-82/tcp, 0.0.0.0:9000->90/tcp, 22-23/tcp"
+        );
+        assert_eq!(ports(&[]), "");
+    }
+}
