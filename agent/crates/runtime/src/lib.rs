@@ -11,6 +11,14 @@
 //!     cargo build --release --target x86_64-unknown-linux-gnu -p hull-runtime --no-default-features
 //! ```
 
+//!
+//! Under systemd its service needs `Type=notify`, `NotifyAccess=main`, `Delegate=yes`, `KillMode=process`, `Restart=always` and
+//! `FileDescriptorStoreMax=` with room for two descriptors of each container; `WatchdogSec=` is honoured. Without a service
+//! manager (development) output and exit codes survive a restart too, but terminals do not.
+//!
+//! Device nodes that a container makes for itself open nothing, because all its file systems are `nodev` unless the last rule
+//! of `linux.resources.devices` allows every device. Finer device rules are not enforced.
+
 pub mod cgroup;
 mod child;
 #[cfg(feature = "client")]

@@ -206,3 +206,28 @@ async fn a_flood_starves_nobody() {
     assert!(size <= 2 << 20, "{size}");
     host.finish().await;
 }
+
+/// A measurement, not a check: `cargo test --release -p hull-runtime --test lifecycle -- --ignored --nocapture`, with
+/// `HULL_TEST_RUNTIME` naming the supervisor to measure.
+#[tokio::test]
+#[ignore = "prints how long starts take"]
+async fn how_long_starts_take() {
+    let host = Host::new().await;
+    let (mut starts, mut wholes) = (Vec::new(), Vec::new());
+    for _ in 0..200 {
+        let bundle = host.bundle(&["true"]);
+        let begin = std::time::Instant::now();
+        host.driver.start(&bundle).await.unwrap();
+        starts.push(begin.elapsed().as_secs_f64() * 1e3);
+        host.driver.wait(&bundle.id).await.unwrap();
+        wholes.push(begin.elapsed().as_secs_f64() * 1e3);
+        host.driver.remove(&bundle.id).await.unwrap();
+    }
+    for (name, mut times) in [("start", starts), ("start to exit", wholes)] {
+        times.sort_by(f64::total_cmp);
+        println!("{name}: p50 {:.2} ms, p95 {:.2} ms, least {:.2} ms", times[100], times[190], times[0]);
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.supervisor_pid())).unwrap();
+    println!("{}", status.lines().find(|l| l.starts_with("VmRSS")).unwrap());
+    host.finish().await;
+}

@@ -49,8 +49,14 @@ async fn containers_outlive_the_supervisor() {
     assert_eq!(host.output(&bundle.id).await, expected);
     let followed: Vec<_> = within(following).await.unwrap().into_iter().map(Result::unwrap).collect();
     assert_eq!(common::text(&followed), expected);
-    let RuntimeEvent::Exited { id, exit, .. } = within(events.recv()).await.unwrap();
-    assert_eq!((id, exit.code), (bundle.id.clone(), 42));
+    // Each end is told once; that of the first container may still have been on its way.
+    let mut told = Vec::new();
+    while !told.contains(&(bundle.id.clone(), 42)) {
+        let RuntimeEvent::Exited { id, exit, .. } = within(events.recv()).await.unwrap();
+        told.push((id, exit.code));
+    }
+    assert!(told.len() == 1 || told[0] == (ended.id.clone(), 3), "{told:?}");
+    assert!(events.is_empty());
     host.finish().await;
 }
 

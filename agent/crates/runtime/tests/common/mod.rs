@@ -241,7 +241,8 @@ impl Drop for Host {
 }
 
 pub async fn connect(directory: &Path) -> Driver {
-    let result = Driver::connect(&directory.join("run"), &directory.join("state"), Some(BINARY.into())).await;
+    let binary = std::env::var_os("HULL_TEST_RUNTIME").map_or_else(|| BINARY.into(), PathBuf::from);
+    let result = Driver::connect(&directory.join("run"), &directory.join("state"), Some(binary)).await;
     result.unwrap_or_else(|error| panic!("{}", error.chain()))
 }
 
