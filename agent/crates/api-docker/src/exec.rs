@@ -10,6 +10,7 @@ use crate::pump::{self, Streams, Wanted};
 use crate::query::Query;
 use crate::version::Spoken;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, RawQuery, Request, State as Shared};
 use axum::http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use axum::http::{HeaderValue, StatusCode};
@@ -130,7 +131,12 @@ fn size([rows, columns]: [u16; 2]) -> Option<(u16, u16)> {
 }
 
 /// `POST /containers/{id}/exec`
-pub(crate) async fn create(Shared(state): Shared<State>, Path(id): Path<String>, body: Bytes) -> Answer {
+pub(crate) async fn create(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let body = body.map_err(|e| ApiError::new(e.status(), e.body_text()))?;
     let request: CreateRequest = document(&body)?;
     let args = request.cmd.unwrap_or_default();
     if args.first().is_none_or(String::is_empty) {

@@ -36,6 +36,10 @@ fn failed(doing: &'static str) -> impl Fn(std::io::Error) -> Error {
 /// Opens a terminal and gives the child its other end as all three streams.
 fn on_terminal(spec: &ExecSpec) -> std::io::Result<(Command, OwnedFd)> {
     let pty = nix::pty::openpty(None, None)?;
+    // A child that held our end open would never see it hang up.
+    for fd in [&pty.master, &pty.slave] {
+        nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
+    }
     if let Some((rows, columns)) = spec.size {
         hull_sys::terminal::set_size(std::os::fd::AsFd::as_fd(&pty.master), rows, columns)?;
     }
