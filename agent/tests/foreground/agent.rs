@@ -16,15 +16,18 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Leaves the machine's network and mounts alone: everything from here on happens in namespaces of our own.
 pub(crate) fn enter_namespaces() -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).context("making namespaces: this test needs root")?;
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+        .context("making namespaces: this test needs root")?;
     let run = |program: &str, arguments: &[&str]| -> Result<()> {
-        let status = Command::new(program).args(arguments).status().with_context(|| format!("starting {program}"))?;
+        let status =
+            Command::new(program).args(arguments).status().with_context(|| format!("starting {program}"))?;
         ensure!(status.success(), "{program} {arguments:?}: {status}");
         Ok(())
     };
     run("mount", &["--make-rprivate", "/"])?;
     let busybox = std::env::var("HULL_TEST_BUSYBOX");
-    let busybox = busybox.context("HULL_TEST_BUSYBOX is not set: `cargo xtask test` makes the toolbox and sets it")?;
+    let busybox =
+        busybox.context("HULL_TEST_BUSYBOX is not set: `cargo xtask test` makes the toolbox and sets it")?;
     run(&busybox, &["ip", "link", "set", "lo", "up"])
 }
 
@@ -109,7 +112,8 @@ impl Agent {
 
     pub(crate) fn hull_with_input(&self, arguments: &[&str], input: &[u8]) -> Result<Output> {
         let mut command = self.command(arguments);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         child.stdin.take().context("no input")?.write_all(input)?;
         child.wait_with_output().context("waiting for hull")
     }
@@ -127,7 +131,9 @@ impl Agent {
 
     /// The page of the published web server.
     pub(crate) fn wait_for_page(&self) -> Result<String> {
-        wait::until("the published port answers", DEADLINE, || Ok(get().ok().filter(|p| p.contains("id=\"starts\""))))
+        wait::until("the published port answers", DEADLINE, || {
+            Ok(get().ok().filter(|p| p.contains("id=\"starts\"")))
+        })
     }
 
     pub(crate) fn log_tail(&self) -> String {

@@ -46,14 +46,16 @@ pub(crate) fn mistakes(good: &str) -> Vec<(String, &'static str)> {
         (with("mem_limit: 64m", "mem_limit: [64m]"), "services.web.mem_limit"),
         (with("restart: always", "restrat: always"), "restrat"),
         (with("www:/www", "nowhere:/www"), "nowhere"),
-        ("#!/bin/sh\nreboot\n".to_owned(), "#!"),
+        ("#!/bin/sh\nreboot\n".to_owned(), "is a script"),
     ]
 }
 
 /// An image that the registry does not have, and a registry that is down.
 pub(crate) fn missing_images(registry: &Registry) -> String {
     let name = registry.name();
-    demo(registry, 7)
-        .replacen(&format!("{name}/demo/web:1"), &format!("{name}/demo/none:1"), 1)
-        .replacen("volumes:\n  www:", "  down:\n    image: 127.0.0.1:9/x:1\nvolumes:\n  www:", 1)
+    demo(registry, 7).replacen(&format!("{name}/demo/web:1"), &format!("{name}/demo/none:1"), 1).replacen(
+        "volumes:\n  www:",
+        "  down:\n    image: 127.0.0.1:9/x:1\nvolumes:\n  www:",
+        1,
+    )
 }

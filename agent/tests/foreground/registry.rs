@@ -20,7 +20,8 @@ pub(crate) struct Registry {
 impl Registry {
     pub(crate) fn start(dir: &Path) -> Result<Self> {
         let tools = std::env::var_os("HULL_TOOLS_ROOT").map(PathBuf::from);
-        let tools = tools.context("HULL_TOOLS_ROOT is not set: `cargo xtask test` makes the toolbox and sets it")?;
+        let tools =
+            tools.context("HULL_TOOLS_ROOT is not set: `cargo xtask test` makes the toolbox and sets it")?;
         let work = WorkDir::open(tools.parent().context("the toolbox lies in a work directory")?)?;
         let tools = Toolbox::open(&work)?;
         let config = format!(
@@ -44,7 +45,12 @@ impl Registry {
         })?;
         let busybox = tools.root().join("usr/bin/busybox");
         for image in image_builder::demo::write_layouts(&busybox, &dir.join("images"))? {
-            image_builder::registry::push(&image.layout, &format!("http://127.0.0.1:{PORT}"), image.name, "1")?;
+            image_builder::registry::push(
+                &image.layout,
+                &format!("http://127.0.0.1:{PORT}"),
+                image.name,
+                "1",
+            )?;
         }
         Ok(registry)
     }

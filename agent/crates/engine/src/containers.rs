@@ -110,7 +110,7 @@ impl Engine {
         Ok(parse_signal(&oci::stop_signal(&record.spec, &config)).unwrap_or(SIGTERM))
     }
 
-    async fn wait_for_end(&self, record: &ContainerRecord) -> Result<()> {
+    pub(crate) async fn wait_for_end(&self, record: &ContainerRecord) -> Result<()> {
         let ended = tokio::time::timeout(KILL_DEADLINE, self.inner.drivers.runtime.wait(&record.id)).await;
         let late = || {
             Error::retryable(format!("container {} did not end although it was killed", record.spec.name))

@@ -319,9 +319,10 @@ impl Engine {
     /// Ends and removes every container and everything the drivers made in the kernel. Images and volumes stay.
     pub async fn reset(&self) -> Result<()> {
         self.inner.stopping.send_replace(true);
-        for container in self.containers().await? {
+        for container in self.containers().await?.into_iter().filter(|c| c.state.is_running()) {
             let _turn = self.inner.locks.lock(container.id.as_str()).await;
             self.inner.drivers.runtime.kill(&container.id).await?;
+            self.wait_for_end(&container).await?;
         }
         for container in self.containers().await? {
             self.remove_container(&container.id).await?;

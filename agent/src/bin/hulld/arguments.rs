@@ -11,11 +11,14 @@ use std::path::PathBuf;
 /// Anywhere else it only runs containers, and touches nothing outside its two directories but its own bridges, nftables
 /// table and control groups.
 #[derive(Debug, Clone, Parser)]
-#[command(version, after_help = "Examples:
+#[command(
+    version,
+    after_help = "Examples:
   Run the containers of a HostSpec on this machine until Ctrl-C, which removes them again:
     sudo hulld --config host.yaml
   Ask it what it is doing, from another terminal:
-    sudo hull -H unix:///run/hull-dev/docker.sock status")]
+    sudo hull -H unix:///run/hull-dev/docker.sock status"
+)]
 pub(crate) struct Arguments {
     /// Directory for what must survive: ledger, images, volumes, logs.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/hull-dev")]

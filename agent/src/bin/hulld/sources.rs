@@ -144,14 +144,17 @@ fn layers(seed: &nocloud::Seed, mut facts: HostFacts) -> Vec<Layer> {
 /// A host that had a spec keeps it: its seed may have been a disk that was only there the first time.
 fn no_datasource(ledger: &Ledger) -> Intent {
     match ledger.host_spec() {
-        Ok(Some(_)) => Intent { layers: None, datasource: "none; the last spec stays".to_owned(), problems: vec![] },
+        Ok(Some(_)) => {
+            Intent { layers: None, datasource: "none; the last spec stays".to_owned(), problems: vec![] }
+        }
         _ => {
             let problem = Problem {
                 severity: Severity::Warning,
                 source: "datasource".to_owned(),
                 object: String::new(),
                 reason: "no instance data was found".to_owned(),
-                remedy: "attach a disk labelled cidata, or pass ds=nocloud;s=URL on the kernel command line".to_owned(),
+                remedy: "attach a disk labelled cidata, or pass ds=nocloud;s=URL on the kernel command line"
+                    .to_owned(),
             };
             Intent { problems: vec![problem], ..declared(vec![], "none".to_owned()) }
         }
