@@ -20,6 +20,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
 
 /// A file system operation that failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,7 @@ pub(crate) struct Disk {
     next: AtomicU64,
     /// The first one: smaller numbers are left from earlier processes.
     first: u64,
+    remover: Remover,
     _lock: Flock<File>,
 }
 
@@ -82,7 +84,8 @@ impl Disk {
         let left = names(&root.join("tmp"))?;
         let first =
             left.iter().filter_map(|name| name.parse::<u64>().ok()).max().map_or(0, |n| n.saturating_add(1));
-        Ok(Self { root, next: AtomicU64::new(first), first, _lock: lock })
+        let remover = Remover::start(&root)?;
+        Ok(Self { root, next: AtomicU64::new(first), first, remover, _lock: lock })
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -126,7 +129,7 @@ impl Disk {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.root.join("tmp").join(number.to_string());
         DirBuilder::new().mode(0o700).create(&path).map_err(DiskError::new("making", &path))?;
-        Ok(Scratch { path })
+        Ok(Scratch { path, remover: self.remover.clone() })
     }
 
     /// Writes a file so that it is there whole, or as it was before.
@@ -148,27 +151,56 @@ impl Disk {
         sync_directory(to.parent().unwrap_or(&self.root))
     }
 
-    /// Takes a directory away from its place at once; removing what it holds may take longer. Nothing there is success.
+    /// Takes a directory away from its place at once; what it holds is removed behind. Nothing there is success.
     pub(crate) fn take_away(&self, path: &Path) -> Result<(), DiskError> {
         let scratch = self.scratch()?;
         match fs::rename(path, scratch.path.join("gone")) {
-            Ok(()) => scratch.remove(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(DiskError::new("removing", path)(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(DiskError::new("removing", path)(error))
+            }
+            _ => Ok(()),
         }
     }
 
-    /// Removes everything in `tmp` that this process did not make.
+    /// Has everything in `tmp` removed that this process did not make.
     pub(crate) fn sweep_temporary(&self) -> Result<(), DiskError> {
         let top = self.root.join("tmp");
         for name in names(&top)? {
             // Those of this process remove themselves.
             let own = name.parse::<u64>().is_ok_and(|number| number >= self.first);
             if !own {
-                remove(&top.join(&name))?;
+                self.remover.remove(top.join(&name));
             }
         }
         Ok(())
+    }
+}
+
+/// A thread that removes trees. That may take minutes (a file system that discards blocks as it frees them), and nobody
+/// has to wait for it: in `tmp`, nothing is of worth, and what is left at the end is swept later.
+#[derive(Debug, Clone)]
+struct Remover {
+    paths: Sender<PathBuf>,
+}
+
+impl Remover {
+    fn start(root: &Path) -> Result<Self, DiskError> {
+        let (paths, receiver) = channel::<PathBuf>();
+        let work = move || {
+            for path in receiver {
+                if let Err(error) = remove(&path) {
+                    tracing::warn!(%error, cause = %error.source, "left to be swept");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("images-remove".into()).spawn(work);
+        thread.map_err(DiskError::new("starting the thread that removes from", root))?;
+        Ok(Self { paths })
+    }
+
+    fn remove(&self, path: PathBuf) {
+        // Without the thread, it is left to be swept.
+        let _ = self.paths.send(path);
     }
 }
 
@@ -176,23 +208,21 @@ impl Disk {
 #[derive(Debug)]
 pub(crate) struct Scratch {
     path: PathBuf,
+    remover: Remover,
 }
 
 impl Scratch {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
-
-    /// Removes it now, and says if that fails.
-    pub(crate) fn remove(self) -> Result<(), DiskError> {
-        remove(&self.path)
-    }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = remove(&self.path) {
-            tracing::warn!(%error, cause = %error.source, "left to be swept");
+        // Empty, or renamed to its place.
+        match fs::remove_dir(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => self.remover.remove(self.path.clone()),
+            _ => {}
         }
     }
 }

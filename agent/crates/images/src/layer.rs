@@ -187,7 +187,7 @@ async fn attempt(
         Ok(Some(failure)) => Err(failure),
         Ok(None) => finish(&mut work).await,
         Err(error) => {
-            // When this returns, nothing of a failed layer is left.
+            // When this returns, nothing more is made of a failed layer.
             if !work.is_finished() {
                 drop(finish(&mut work).await);
             }

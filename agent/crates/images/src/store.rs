@@ -210,22 +210,12 @@ fn remove(inner: &Inner, id: &Digest) -> Result<()> {
 
 /// Removes a layer unless something needs it.
 fn remove_layer(inner: &Inner, hex: &str) -> std::result::Result<(), DiskError> {
-    let scratch = inner.disk.scratch()?;
-    {
-        // Held over the rename: a pull that begins now either sees the layer and pins it before, or does not see it.
-        let state = inner.state();
-        if Digest::parse(&format!("sha256:{hex}")).is_ok_and(|digest| state.needs_layer(&digest)) {
-            return Ok(());
-        }
-        let path = inner.disk.layer(hex);
-        match fs::rename(&path, scratch.path().join("gone")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(DiskError::new("removing", &path)(error));
-            }
-            _ => {}
-        }
+    // Held over the rename: a pull that begins now either pins the layer before, or does not see it.
+    let state = inner.state();
+    if Digest::parse(&format!("sha256:{hex}")).is_ok_and(|digest| state.needs_layer(&digest)) {
+        return Ok(());
     }
-    scratch.remove()
+    inner.disk.take_away(&inner.disk.layer(hex))
 }
 
 fn prepare(inner: &Inner, container: &ContainerId, image: &Digest) -> Result<Rootfs> {

@@ -47,21 +47,21 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
-    /// Held while a volume is made or removed.
-    changing: Mutex<()>,
+    /// Held while a volume is made or removed. The number of the next name in `.tmp`.
+    next: Mutex<u64>,
 }
 
 impl Store {
-    /// Opens the volumes in `root`, which is made if it is not there, and finishes removals that were interrupted.
+    /// Opens the volumes in `root`, which is made if it is not there, and goes on with removals that were interrupted, on a
+    /// thread of its own.
     /// Only root may enter it: what containers leave in their data, set-user-id programs for one, is out of reach of local users.
     ///
     /// # Errors
     /// `Retryable` if the directory cannot be used.
     pub fn open(root: PathBuf) -> Result<Self> {
         let message = format!("opening the volumes in {}", root.display());
-        let store = Self { inner: Arc::new(Inner { root, changing: Mutex::default() }) };
-        store.inner.prepare().map_err(|error| at_door(message, error))?;
-        Ok(store)
+        let inner = Inner::open(root).map_err(|error| at_door(message, error))?;
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     async fn blocking<T: Send + 'static>(
@@ -95,18 +95,26 @@ impl Volumes for Store {
 }
 
 impl Inner {
-    fn prepare(&self) -> std::result::Result<(), VolumeError> {
-        let failed = VolumeError::new("making", &self.root);
+    fn open(root: PathBuf) -> std::result::Result<Self, VolumeError> {
+        let temporary = root.join(TEMPORARY);
         let make = || -> io::Result<()> {
-            DirBuilder::new().mode(0o700).recursive(true).create(&self.root)?;
-            fs::set_permissions(&self.root, Permissions::from_mode(0o700))?;
-            DirBuilder::new().mode(0o700).recursive(true).create(self.root.join(TEMPORARY))
+            DirBuilder::new().mode(0o700).recursive(true).create(&root)?;
+            fs::set_permissions(&root, Permissions::from_mode(0o700))?;
+            DirBuilder::new().mode(0o700).recursive(true).create(&temporary)
         };
-        make().map_err(failed)?;
-        for name in names(&self.root.join(TEMPORARY))? {
-            remove_tree(&self.root.join(TEMPORARY), &name)?;
-        }
-        Ok(())
+        make().map_err(VolumeError::new("making", &root))?;
+        let left = names(&temporary)?;
+        let next =
+            left.iter().filter_map(|name| name.parse::<u64>().ok()).max().map_or(0, |n| n.saturating_add(1));
+        // What is in there is nobody's any more, however long it takes.
+        std::thread::spawn(move || {
+            for name in left {
+                if let Err(error) = remove_tree(&temporary, &name) {
+                    tracing::warn!(%error, cause = %error.source, "left of a removed volume");
+                }
+            }
+        });
+        Ok(Self { root, next: Mutex::new(next) })
     }
 
     fn list(&self) -> std::result::Result<Vec<Name>, VolumeError> {
@@ -119,13 +127,11 @@ impl Inner {
 
     fn create(&self, volume: &VolumeSpec) -> std::result::Result<PathBuf, VolumeError> {
         let data = self.data(&volume.name);
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         if is_directory(&data) {
             return Ok(data);
         }
-        let name = volume.name.as_str();
-        let temporary = self.root.join(TEMPORARY).join(name);
-        remove_tree(&self.root.join(TEMPORARY), name)?;
+        let temporary = self.temporary(&mut next);
         let make = || -> io::Result<()> {
             DirBuilder::new().mode(0o700).create(&temporary)?;
             DirBuilder::new().mode(0o755).create(temporary.join(DATA))?;
@@ -138,26 +144,35 @@ impl Inner {
             file.sync_all()?;
             File::open(temporary.join(DATA))?.sync_all()?;
             File::open(&temporary)?.sync_all()?;
-            fs::rename(&temporary, self.root.join(name))?;
+            fs::rename(&temporary, self.root.join(volume.name.as_str()))?;
             File::open(&self.root)?.sync_all()
         };
-        make().map_err(VolumeError::new("making", &self.root.join(name)))?;
+        make().map_err(VolumeError::new("making", &data))?;
         Ok(data)
     }
 
     fn remove(&self, name: &Name) -> std::result::Result<(), VolumeError> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let top = self.root.join(TEMPORARY);
-        remove_tree(&top, name.as_str())?;
         let path = self.root.join(name.as_str());
-        match fs::rename(&path, top.join(name.as_str())) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            result => result.map_err(VolumeError::new("removing", &path))?,
-        }
+        let top = self.root.join(TEMPORARY);
+        let gone = {
+            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let gone = self.temporary(&mut next);
+            match fs::rename(&path, &gone) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                result => result.map_err(VolumeError::new("removing", &path))?,
+            }
+            gone
+        };
         for dir in [&self.root, &top] {
             File::open(dir).and_then(|dir| dir.sync_all()).map_err(VolumeError::new("flushing", dir))?;
         }
-        remove_tree(&top, name.as_str())
+        let name = gone.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        remove_tree(&top, name)
+    }
+
+    fn temporary(&self, next: &mut u64) -> PathBuf {
+        *next += 1;
+        self.root.join(TEMPORARY).join((*next - 1).to_string())
     }
 
     fn data(&self, name: &Name) -> PathBuf {
@@ -264,10 +279,14 @@ mod tests {
         store.create(&spec("v")).await.unwrap();
         // As a power cut leaves it: half made, half removed.
         fs::create_dir_all(root.join(".tmp/half/_data")).unwrap();
-        fs::rename(root.join("v"), root.join(".tmp/v")).unwrap();
+        fs::rename(root.join("v"), root.join(".tmp/5")).unwrap();
         let store = Store::open(root.clone()).unwrap();
         assert_eq!(store.list().await.unwrap(), []);
-        assert_eq!(listed(&root.join(".tmp")), [] as [&str; 0]);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !listed(&root.join(".tmp")).is_empty() {
+            assert!(std::time::Instant::now() < deadline, "the rest is removed");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
         store.create(&spec("v")).await.unwrap();
     }
 
