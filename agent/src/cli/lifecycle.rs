@@ -6,6 +6,7 @@ use crate::cli::failure::{Failure, Outcome};
 use crate::cli::report;
 use hyper::Method;
 use serde_json::Value;
+use std::io::Write as _;
 
 /// Does one thing to each of several containers. What fails does not keep the others from being done.
 async fn each(client: &Client, method: Method, names: &[String], after: &str) -> Outcome {
@@ -13,7 +14,7 @@ async fn each(client: &Client, method: Method, names: &[String], after: &str) ->
     for name in names {
         let path = format!("/containers/{}{after}", escape(name));
         match client.call(method.clone(), &path, None).await {
-            Ok(_) => println!("{name}"),
+            Ok(_) => writeln!(std::io::stdout(), "{name}")?,
             Err(failure) => report(&mut failed, failure),
         }
     }
@@ -52,7 +53,7 @@ pub(crate) async fn wait(client: &Client, options: &NamesOptions) -> Outcome {
         match client.call(Method::POST, &format!("/containers/{}/wait", escape(name)), None).await {
             Ok(bytes) => {
                 let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-                println!("{}", answer["StatusCode"]);
+                writeln!(std::io::stdout(), "{}", answer["StatusCode"])?;
             }
             Err(failure) => report(&mut failed, failure),
         }

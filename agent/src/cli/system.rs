@@ -171,7 +171,10 @@ pub(crate) async fn reset(client: &Client, force: bool) -> Outcome {
         }
     }
     client.call(Method::POST, "/hull/v1/reset", None).await?;
-    println!("Every container and network was removed; images and volumes are kept. The agent ends.");
+    writeln!(
+        std::io::stdout(),
+        "Every container and network was removed; images and volumes are kept. The agent ends."
+    )?;
     Ok(0)
 }
 
