@@ -76,6 +76,9 @@ pub struct Built {
     pub files: Vec<PathBuf>,
 }
 
+/// How many of an image's files are shown.
+const LARGEST: usize = 10;
+
 /// Builds images in one work directory.
 #[derive(Debug)]
 pub struct Builder<'a> {
@@ -105,7 +108,7 @@ impl<'a> Builder<'a> {
         for format in formats {
             files.push(self.convert(*format, &raw, &out)?);
         }
-        self.report(&prepared, &files)?;
+        self.report(spec, &prepared, &files)?;
         if !formats.contains(&ImageFormat::Raw) {
             mmdebstrap::remove(&raw)?;
         }
@@ -265,8 +268,15 @@ impl<'a> Builder<'a> {
         Ok(target)
     }
 
-    fn report(&self, prepared: &Prepared, files: &[PathBuf]) -> Result<()> {
-        let (total, list) = sizes::largest(&prepared.tree, 10)?;
+    fn report(&self, spec: &ImageSpec, prepared: &Prepared, files: &[PathBuf]) -> Result<()> {
+        let (mut total, mut list) = sizes::largest(&prepared.tree, LARGEST)?;
+        for (source, path) in tree::programs(&spec.bin_dir) {
+            let bytes = fs::metadata(&source).with_context(|| format!("there is no {}", source.display()))?.len();
+            total += bytes;
+            list.push(sizes::Weight { path: format!("/{path}"), bytes });
+        }
+        sizes::sort(&mut list);
+        list.truncate(LARGEST);
         println!("root file system: {}; the ten largest files in it:", sizes::megabytes(total));
         for weight in list {
             println!("{:>10}  {}", sizes::megabytes(weight.bytes), weight.path);

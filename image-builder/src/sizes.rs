@@ -29,9 +29,14 @@ pub fn largest(tree: &Path, count: usize) -> Result<(u64, Vec<Weight>)> {
         }
         Ok(true)
     })?;
-    all.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.path.cmp(&b.path)));
+    sort(&mut all);
     all.truncate(count);
     Ok((total, all))
+}
+
+/// The heaviest first, equals by their paths.
+pub fn sort(weights: &mut [Weight]) {
+    weights.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.path.cmp(&b.path)));
 }
 
 /// Bytes that a file takes on disk: less than its length when it is sparse.
