@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use image_builder::boot::{self, BootSpec};
 use image_builder::qemu::{Console, Forward};
 use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ pub(crate) struct Guest<'a> {
     child: Child,
     key: PathBuf,
     console: PathBuf,
+    control: PathBuf,
     /// Port of loopback that is the guest's ssh.
     pub(crate) ssh_port: u16,
     /// Port of loopback that is the guest's published web server.
@@ -51,6 +54,8 @@ impl<'a> Guest<'a> {
         spec.forwards = vec![Forward { host: web_port, guest: crate::seed::WEB_PORT }];
         spec.console = Console::File(console.clone());
         spec.ssh_key = Some(public);
+        let control = dir.join("qmp.sock");
+        spec.qmp = Some(control.clone());
         match seed {
             Seed::Disk(path) => spec.seed = Some(path.clone()),
             Seed::Url(url) => spec.smbios_serial = Some(format!("ds=nocloud;s={url}")),
@@ -62,7 +67,7 @@ impl<'a> Guest<'a> {
             .stderr(log)
             .spawn()
             .context("starting QEMU")?;
-        Ok(Self { session, child, key, console, ssh_port, web_port, begun: Instant::now() })
+        Ok(Self { session, child, key, console, control, ssh_port, web_port, begun: Instant::now() })
     }
 
     /// Fails if QEMU has ended.
@@ -79,6 +84,42 @@ impl<'a> Guest<'a> {
         let text = String::from_utf8_lossy(&bytes);
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    /// Plugs the network cable in or pulls it (QEMU's control protocol, `set_link`).
+    pub(crate) fn cable(&mut self, plugged: bool) -> Result<()> {
+        let stream = wait::until("QEMU's control socket", Duration::from_secs(30), || {
+            self.alive()?;
+            Ok(UnixStream::connect(&self.control).ok())
+        })?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let mut answers = BufReader::new(stream.try_clone()?).lines();
+        let mut ask = |order: &str| -> Result<()> {
+            (&stream).write_all(order.as_bytes()).context("telling QEMU")?;
+            for line in answers.by_ref() {
+                let line = line.context("hearing from QEMU")?;
+                ensure!(!line.contains("\"error\""), "QEMU refuses {order}: {line}");
+                if line.contains("\"return\"") {
+                    return Ok(());
+                }
+            }
+            bail!("QEMU hung up at {order}")
+        };
+        ask("{\"execute\": \"qmp_capabilities\"}\n")?;
+        ask(&format!(
+            "{{\"execute\": \"set_link\", \"arguments\": {{\"name\": \"net\", \"up\": {plugged}}}}}\n"
+        ))
+    }
+
+    /// Waits until the console has said something.
+    pub(crate) fn wait_for_console(&mut self, text: &str) -> Result<()> {
+        let console = self.console.clone();
+        let said = wait::until(&format!("the console says {text:?}"), BOOT_DEADLINE, || {
+            self.alive()?;
+            let bytes = std::fs::read(&console).unwrap_or_default();
+            Ok(String::from_utf8_lossy(&bytes).contains(text).then_some(()))
+        });
+        said.with_context(|| format!("the console says\n{}", self.console_tail()))
     }
 
     fn ssh_command(&self, user: &str) -> Command {

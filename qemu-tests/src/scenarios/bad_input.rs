@@ -1,11 +1,12 @@
 //! A document full of mistakes, read over HTTP: the host boots, is reachable, and says what is wrong with what.
 
 use crate::guest::{Guest, Seed};
-use crate::registry::HOST_SEEN_BY_GUEST;
+use crate::registry::{HOST_SEEN_BY_GUEST, Registry};
 use crate::session::{Session, free_port};
 use anyhow::{Context as _, Result, ensure};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The first document: a port twice, an unknown key, something only a shell could do.
@@ -59,6 +60,24 @@ pub(crate) fn run(session: &Session) -> Result<()> {
     let condition = &status["conditions"][0];
     ensure!(condition["retry"].is_string(), "it is not tried again: {condition:#}");
     ensure!(condition["remedy"].as_str().is_some_and(|r| !r.is_empty()), "no remedy: {condition:#}");
+    a_full_disk_is_survived(session, &dir, &server, &guest)
+}
+
+/// Nothing fits any more: the pull fails and says why; with room again it succeeds by itself.
+fn a_full_disk_is_survived(session: &Session, dir: &Path, server: &Server, guest: &Guest<'_>) -> Result<()> {
+    let registry = Registry::with_demo_images(session, dir)?;
+    let name = registry.name_in_guest();
+    guest.ssh("fallocate -l $(($(df --output=avail -B1 /var | tail -1) - 1000000)) /var/filler")?;
+    server.serve(&format!(
+        "#cloud-config\nservices: {{web: {{image: '{name}/demo/web:1'}}}}\nhull: {{registries: {{'{name}': {{insecure: true}}}}}}\n"
+    ));
+    restart_agent(guest)?;
+    guest.wait_for_status("the full disk is a condition", |s| {
+        let text = s["conditions"].to_string();
+        text.contains("demo/web") && (text.contains("space") || text.contains("full"))
+    })?;
+    guest.ssh("rm /var/filler")?;
+    guest.wait_for_status("the host is ready", |s| s["phase"] == "ready")?;
     Ok(())
 }
 
