@@ -271,7 +271,8 @@ impl<'a> Builder<'a> {
     fn report(&self, spec: &ImageSpec, prepared: &Prepared, files: &[PathBuf]) -> Result<()> {
         let (mut total, mut list) = sizes::largest(&prepared.tree, LARGEST)?;
         for (source, path) in tree::programs(&spec.bin_dir) {
-            let bytes = fs::metadata(&source).with_context(|| format!("there is no {}", source.display()))?.len();
+            let bytes =
+                fs::metadata(&source).with_context(|| format!("there is no {}", source.display()))?.len();
             total += bytes;
             list.push(sizes::Weight { path: format!("/{path}"), bytes });
         }

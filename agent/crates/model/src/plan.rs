@@ -160,6 +160,8 @@ pub struct Blocked {
 pub struct Attempt {
     /// How many in a row; at least 1.
     pub count: u32,
+    /// When the first of them was.
+    pub since: Timestamp,
     /// When the last one was.
     pub at: Timestamp,
     /// The last error with its causes.

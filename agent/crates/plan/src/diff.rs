@@ -375,8 +375,10 @@ pub fn failed(
     permanent: bool,
 ) -> Attempt {
     let fingerprint = fingerprint(step);
-    let count = before.filter(|b| b.fingerprint == fingerprint).map_or(1, |b| b.count.saturating_add(1));
-    Attempt { count, at: now, error, remedy, permanent, fingerprint }
+    let same = before.filter(|b| b.fingerprint == fingerprint);
+    let count = same.map_or(1, |b| b.count.saturating_add(1));
+    let since = same.map_or(now, |b| b.since);
+    Attempt { count, since, at: now, error, remedy, permanent, fingerprint }
 }
 
 #[cfg(test)]

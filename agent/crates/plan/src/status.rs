@@ -84,7 +84,7 @@ fn failure(key: &StepKey, attempt: &Attempt, now: Timestamp) -> Condition {
         reason: attempt.error.clone(),
         remedy: attempt.remedy.clone(),
         retry: (!attempt.permanent).then(|| RETRY.due(attempt.count, attempt.at, now)),
-        since: attempt.at,
+        since: attempt.since,
     }
 }
 
