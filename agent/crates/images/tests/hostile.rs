@@ -196,6 +196,22 @@ async fn unusual_layers_are_unpacked_as_they_mean() {
     assert_eq!(fs::metadata(store).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
+/// Directories that no entry names, as deep as a path can say.
+#[tokio::test]
+async fn the_depth_of_a_layer_does_not_matter() {
+    let path = format!("{}x", "d/".repeat(2040));
+    let record = format!(" path={path}\n");
+    let record = format!("{}{record}", record.len() + 4);
+    let header = Tar::header("p", b'x', 0o644, record.len() as u64);
+    let (dir, tree) = good(Tar::new().raw(header, record.as_bytes()).file("x", b"deep")).await;
+    assert_eq!(
+        fs::read_to_string(tree.join(&path[..]).as_path()).map_err(|e| e.kind()),
+        Err(std::io::ErrorKind::InvalidFilename),
+        "the whole path is too long for the kernel"
+    );
+    hull_sys::tree::remove(fs::File::open(dir.path()).unwrap(), "layers").unwrap();
+}
+
 #[tokio::test]
 async fn the_last_entry_of_a_name_wins() {
     let archive = Tar::new()

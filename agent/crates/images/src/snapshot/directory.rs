@@ -323,16 +323,28 @@ impl Layer {
         xattr::set(&dir, OPAQUE.0, OPAQUE.1).map_err(UnpackError::system("marking", &entry.path))
     }
 
-    /// The directory `path`, made with all directories above it if it is not there.
+    /// The directory `path`, made with all directories above it if it is not there. Goes down step by step: the depth is chosen
+    /// by whoever made the layer, and the stack of the thread is not.
     fn parent(&mut self, path: &[u8], raw: &[u8]) -> Result<Rc<OwnedFd>, UnpackError> {
-        if let Some(dir) = self.existing(path, raw)? {
-            return Ok(dir);
-        }
-        let (above, name) = match path.iter().rposition(|b| *b == b'/') {
-            Some(slash) => (&path[..slash], &path[slash + 1..]),
-            None => (&b""[..], path),
+        let mut end = path.len();
+        let mut dir = loop {
+            if let Some(dir) = self.existing(&path[..end], raw)? {
+                break dir;
+            }
+            end = path[..end].iter().rposition(|b| *b == b'/').unwrap_or(0);
         };
-        let place = Place { dir: self.parent(above, raw)?, name: OsStr::from_bytes(name), raw };
+        while end < path.len() {
+            let begin = if end == 0 { 0 } else { end + 1 };
+            end = path[begin..].iter().position(|b| *b == b'/').map_or(path.len(), |slash| begin + slash);
+            dir =
+                self.implied(Place { dir, name: OsStr::from_bytes(&path[begin..end]), raw }, &path[..end])?;
+        }
+        Ok(dir)
+    }
+
+    /// Makes the directory `path`, which is `place`, and which the layer uses without having an entry for it.
+    fn implied(&mut self, place: Place<'_>, path: &[u8]) -> Result<Rc<OwnedFd>, UnpackError> {
+        let raw = place.raw;
         let mode = Mode::from_bits_truncate(0o755);
         let mut hides = false;
         match mkdirat(place.fd(), place.name, mode) {
