@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, broadcast, watch};
+use tokio::task::JoinSet;
 
 /// What an engine is opened with, besides its drivers.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub(crate) struct Inner {
     pub(crate) locks: Locks,
     pub(crate) board: Board,
     pub(crate) failures: Failures,
+    /// Steps under way.
+    pub(crate) steps: Mutex<JoinSet<()>>,
     pub(crate) registries: Mutex<BTreeMap<String, hull_model::Registry>>,
     pub(crate) item_problems: Mutex<Vec<hull_model::Problem>>,
     /// Addresses are chosen one container at a time.
@@ -71,6 +74,7 @@ impl Engine {
             locks: Locks::default(),
             board: Board::default(),
             failures: Failures::default(),
+            steps: Mutex::default(),
             registries: Mutex::default(),
             item_problems: Mutex::default(),
             allocation: tokio::sync::Mutex::default(),
@@ -262,6 +266,11 @@ impl Engine {
         self.inner.events.subscribe()
     }
 
+    /// Whether a reset has begun: the agent is about to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.inner.stopping.borrow()
+    }
+
     pub(crate) fn changed(&self) {
         self.inner.changed.notify_one();
     }
@@ -316,9 +325,12 @@ impl Engine {
         self.ledger(move |l| l.put_container(&record, &boot, durability)).await
     }
 
-    /// Ends and removes every container and everything the drivers made in the kernel. Images and volumes stay.
+    /// Ends and removes every container and everything the drivers made in the kernel. Images and volumes stay. Steps
+    /// under way are cut off, as a crash of the agent would; none is begun any more.
     pub async fn reset(&self) -> Result<()> {
         self.inner.stopping.send_replace(true);
+        let steps = std::mem::take(&mut *self.inner.steps.lock().unwrap_or_else(PoisonError::into_inner));
+        { steps }.shutdown().await;
         for container in self.containers().await?.into_iter().filter(|c| c.state.is_running()) {
             let _turn = self.inner.locks.lock(container.id.as_str()).await;
             self.inner.drivers.runtime.kill(&container.id).await?;

@@ -9,12 +9,18 @@ use std::sync::PoisonError;
 impl Engine {
     /// Begins every step of a plan that needs no other one first and whose object nobody else is working on. Returns at
     /// once; each end is a change that asks for a new plan, in which the next steps need nothing any more.
+    /// After a reset nothing is begun any more.
     pub fn begin(&self, plan: &Plan) {
+        if self.is_stopping() {
+            return;
+        }
         for planned in plan.steps.iter().filter(|s| s.needs.is_empty()) {
             let Some(entry) = self.inner.board.begin(&planned.step.key(), self.now()) else { continue };
             let engine = self.clone();
             let PlannedStep { step, reason, .. } = planned.clone();
-            tokio::spawn(async move {
+            let mut steps = self.inner.steps.lock().unwrap_or_else(PoisonError::into_inner);
+            while steps.try_join_next().is_some() {}
+            steps.spawn(async move {
                 tracing::info!(step = %step.key(), reason, "beginning");
                 let outcome = engine.run(&step, &entry).await;
                 engine.inner.failures.record(&step, outcome.as_ref().map(|_| ()), engine.now());

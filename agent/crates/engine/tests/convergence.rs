@@ -230,3 +230,16 @@ async fn others_containers_are_not_ours() {
     engine.reset().await.unwrap();
     assert_eq!(world.leftovers(), [0; 4]);
 }
+
+#[tokio::test]
+async fn after_a_reset_nothing_is_begun() {
+    let (world, dir) = (World::with_images(&["web", "client"]), tempfile::tempdir().unwrap());
+    let engine = open(&world, dir.path(), "boot").await;
+    let inventory = engine.observe().await.unwrap();
+    let plan = hull_plan::plan(&demo(), &inventory, hull_ports::Clock::now(&world.clock));
+    engine.begin(&plan);
+    engine.reset().await.unwrap();
+    engine.begin(&plan);
+    assert!(engine.in_progress().is_empty());
+    assert_eq!(world.leftovers(), [0; 4]);
+}

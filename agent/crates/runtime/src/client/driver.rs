@@ -41,7 +41,7 @@ struct Inner {
     connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
     /// Ends that were told, so that none is told twice or forgotten over a reconnection.
     told: Mutex<HashSet<(ContainerId, Timestamp)>>,
-    /// A reset ended the supervisor: it stays away until somebody asks for something.
+    /// A reset ended the supervisor: whatever is asked for afterwards must not bring it back.
     resting: AtomicBool,
 }
 
@@ -79,7 +79,10 @@ impl Inner {
         if let Some(connection) = slot.as_ref().filter(|c| !c.is_closed()) {
             return Ok(Arc::clone(connection));
         }
-        self.resting.store(false, Ordering::Release);
+        if self.resting.load(Ordering::Acquire) {
+            return Err(Error::conflict("asking the supervisor, which a reset has ended")
+                .remedy("start the agent again"));
+        }
         let (tell, told) = mpsc::unbounded_channel();
         let connection = Arc::new(self.open(tell).await?);
         tokio::spawn(keep(Arc::downgrade(self), told));
