@@ -17,9 +17,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("hull-host", &["hull-model", "hull-ports", "hull-sys"]),
     ("hull-engine", &["hull-model", "hull-plan", "hull-ports"]),
     ("hull-reconcile", &["hull-model", "hull-plan", "hull-ports", "hull-engine"]),
-    ("hull-api-docker", &["hull-model", "hull-ports", "hull-engine"]),
+    // It shows what a container would run, which only the plan knows, and sizes the terminals it is handed.
+    ("hull-api-docker", &["hull-model", "hull-plan", "hull-ports", "hull-sys", "hull-engine"]),
     ("hull-testkit", &["hull-model", "hull-ports"]),
-    ("cloud-init", &["hull-model"]),
+    // Of the ports only the classes of errors: whether a datasource is worth another try.
+    ("cloud-init", &["hull-model", "hull-ports"]),
     ("image-builder", &[]),
     ("qemu-tests", &["image-builder"]),
     ("xtask", &[]),
