@@ -107,7 +107,8 @@ pub fn layers(seed: &Seed, facts: &HostFacts) -> Vec<Layer> {
     for (source, name, bytes) in documents {
         let hostname = layers.last().and_then(|layer| layer.host.hostname.clone());
         facts.hostname = hostname.unwrap_or(facts.hostname);
-        let Some(bytes) = bytes else { continue };
+        // A file with nothing in it says nothing, rather than that there should be nothing.
+        let Some(bytes) = bytes.as_ref().filter(|bytes| !is_blank(bytes)) else { continue };
         let mut layer = cloud_config::parse(source, name, bytes, &facts);
         let default = cloud_config::default_user(Vec::new()).name;
         for user in layer.host.users.iter_mut().filter(|user| user.name == default) {
@@ -136,9 +137,12 @@ fn platform(seed: &Seed) -> (Layer, Vec<String>) {
     (layer, data.public_keys)
 }
 
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_whitespace)
+}
+
 fn what_is_missing(seed: &Seed) -> Option<Problem> {
-    let empty =
-        |file: &Option<Vec<u8>>| file.as_ref().is_none_or(|bytes| bytes.iter().all(u8::is_ascii_whitespace));
+    let empty = |file: &Option<Vec<u8>>| file.as_ref().is_none_or(|bytes| is_blank(bytes));
     let problem = |source: &str, reason: &str, remedy: &str| Problem {
         severity: Severity::Warning,
         source: source.to_owned(),
@@ -155,7 +159,7 @@ fn what_is_missing(seed: &Seed) -> Option<Problem> {
         let remedy = "add the file meta-data with a line instance-id: NAME";
         return Some(problem("meta-data", "the seed has no meta-data", remedy));
     }
-    if user_data.is_none() {
+    if empty(user_data) {
         let remedy = "add the file user-data, beginning with #cloud-config";
         return Some(problem("user-data", "the seed has no user-data", remedy));
     }

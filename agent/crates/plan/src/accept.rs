@@ -1,7 +1,7 @@
 //! Which intent comes into force: the new one, or what was good before.
 
 use crate::{merge, validate};
-use hull_model::{HostSpec, Layer, Problem, Severity};
+use hull_model::{HostSpec, Layer, Problem, Severity, Source};
 
 /// The outcome of reading all sources.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +19,8 @@ const WORKLOAD_KEYS: [&str; 3] = ["services", "networks", "volumes"];
 ///
 /// A document that cannot be read at all changes nothing: the last good host settings and workloads stay. An error in the
 /// workloads keeps the last good workloads and lets the host settings change, so that a host stays reachable. A host
-/// that never had a good spec gets whatever could be understood.
+/// that never had a good spec gets whatever could be understood. Where no document is left, only what the platform says of
+/// itself, nothing changes either: a server that lost a file must not empty a host.
 pub fn accept(layers: &[Layer], last: Option<&HostSpec>) -> Accepted {
     let mut spec = merge(layers);
     let mut problems: Vec<Problem> = layers.iter().flat_map(|l| l.problems.iter().cloned()).collect();
@@ -27,7 +28,8 @@ pub fn accept(layers: &[Layer], last: Option<&HostSpec>) -> Accepted {
     let unreadable = problems.iter().any(|p| p.severity == Severity::Error && p.object.is_empty());
     let bad_workloads =
         problems.iter().any(|p| p.severity == Severity::Error && concerns_workloads(&p.object));
-    if let (true, Some(last)) = (unreadable, last) {
+    let nobody_speaks = layers.iter().all(|l| l.source <= Source::MetaData);
+    if let (true, Some(last)) = (unreadable || nobody_speaks, last) {
         spec = last.clone();
     } else if unreadable || bad_workloads {
         spec.workloads = last.map(|l| l.workloads.clone()).unwrap_or_default();
@@ -54,7 +56,7 @@ fn number(spec: &HostSpec, last: Option<&HostSpec>) -> hull_model::Generation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hull_model::{ContainerSpec, Generation, Name, Reference, Source, Workloads};
+    use hull_model::{ContainerSpec, Generation, Name, Reference, Workloads};
 
     fn layer(hostname: &str, services: &[&str]) -> Layer {
         let mut layer = Layer::empty(Source::UserData);
@@ -91,6 +93,8 @@ mod tests {
             ("same again", layer("old", &["web"]), 1, "old", 1),
             ("another service", layer("old", &["web", "db"]), 2, "old", 2),
             ("unreadable document", broken(""), 1, "old", 1),
+            ("no document", Layer::empty(Source::MetaData), 1, "old", 1),
+            ("an empty document", Layer::empty(Source::UserData), 2, "", 0),
             ("broken service", broken("services.web.ports[0]"), 2, "new", 1),
             (
                 "broken user",
@@ -107,7 +111,7 @@ mod tests {
         for (case, layer, generation, hostname, services) in rows {
             let accepted = accept(&[layer], Some(&good));
             assert_eq!(accepted.spec.generation, Generation(generation), "{case}");
-            assert_eq!(accepted.spec.host.hostname.as_deref(), Some(hostname), "{case}");
+            assert_eq!(accepted.spec.host.hostname.unwrap_or_default(), hostname, "{case}");
             assert_eq!(accepted.spec.workloads.containers.len(), services, "{case}");
         }
     }

@@ -27,7 +27,8 @@ pub(crate) async fn follow(
     match &arguments.config {
         Some(file) => follow_file(file, &*host, &intent).await,
         None if arguments.os => read_datasource(&arguments, &*host, &intent, &ledger).await,
-        None => _ = intent.send_replace(declared(vec![], "none".to_owned())),
+        // Without a document this agent declares nothing: an empty one, not a missing one.
+        None => _ = intent.send_replace(declared(vec![Layer::empty(Source::File)], "none".to_owned())),
     }
     // The reconciler ends with the last sender: it lives as long as the agent.
     intent.closed().await;
