@@ -46,6 +46,28 @@ async fn refused_system_calls_and_devices() {
     host.finish().await;
 }
 
+/// Devices, and what hides files, are nodes of the host: root in a container writes to them and changes nothing of them.
+#[tokio::test]
+async fn device_nodes_of_the_host_stay_as_they_are() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let state = |path: &str| std::fs::metadata(path).map(|m| (m.mode(), m.uid(), m.mtime())).unwrap();
+    let before = (state("/dev/full"), state("/dev/null"));
+    let host = Host::new().await;
+    let script = "for file in /dev/full /proc/keys; do for change in 'chmod 667' 'chown 33' 'touch -d 2001-01-01'; do \
+        busybox $change $file && echo changed; done; done; \
+        echo x > /dev/null && echo x >> /proc/keys && echo x > /dev/tty; echo x > /dev/zero && echo written";
+    let (_, output) = host.run(&host.bundle(&["sh", "-c", script])).await;
+    let after = (state("/dev/full"), state("/dev/null"));
+    for (path, (mode, ..)) in [("/dev/full", before.0), ("/dev/null", before.1)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        std::os::unix::fs::chown(path, Some(0), None).unwrap();
+    }
+    assert_eq!(before, after, "{output}");
+    assert_eq!(output.matches("ead-only file system").count(), 6, "{output}");
+    assert!(output.ends_with("written\n") && !output.contains("changed"), "{output}");
+    host.finish().await;
+}
+
 #[tokio::test]
 async fn masked_and_write_protected() {
     let host = Host::new().await;

@@ -56,7 +56,8 @@ fn show(root: &RootDir, path: &Path, expected: Option<(bool, u64, u64)>) -> Resu
     mount::attach(node.as_fd(), target.as_fd()).doing(what)
 }
 
-/// The host's device node, as a detached mount.
+/// The host's device node, as a detached mount. The mount is read-only, which hinders no write to the device, but root in the
+/// container must not change the mode, owner or times of a node that is the host's own.
 pub(super) fn host_node(path: &Path, expected: Option<(bool, u64, u64)>) -> Result<OwnedFd> {
     let what = || format!("opening device {} of the host", path.display());
     let node = mount::clone_tree(nix::fcntl::AT_FDCWD, &path_of(path)?, false, true).map_err(|error| {
@@ -71,12 +72,12 @@ pub(super) fn host_node(path: &Path, expected: Option<(bool, u64, u64)>) -> Resu
     };
     let number = (nix::sys::stat::major(stat.st_rdev), nix::sys::stat::minor(stat.st_rdev));
     match (found, expected) {
-        (Some(_), None) => Ok(node),
-        (Some(found), Some((character, major, minor))) if found == character && number == (major, minor) => {
-            Ok(node)
-        }
-        _ => Err(Failure::permanent(what(), "it is not the device that was asked for")),
+        (Some(_), None) => {}
+        (Some(found), Some((character, major, minor))) if found == character && number == (major, minor) => {}
+        _ => return Err(Failure::permanent(what(), "it is not the device that was asked for")),
     }
+    mount::set_attributes(node.as_fd(), mount::attr::RDONLY, 0, false, None).doing(what)?;
+    Ok(node)
 }
 
 /// A new terminal of the container's own devpts: master and slave.
