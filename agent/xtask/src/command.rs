@@ -29,10 +29,11 @@ pub(crate) fn is_root() -> bool {
 }
 
 impl Step {
-    /// The cargo that runs us.
+    /// The cargo that runs us. It builds into the workspace, wherever other builds of the caller go: what is built is
+    /// looked for there, also by programs that see nothing else of this machine.
     pub(crate) fn cargo(action: &str) -> Self {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        Self::new(cargo).arg(action)
+        Self::new(cargo).arg(action).env("CARGO_TARGET_DIR", workspace().join("target"))
     }
 
     /// Any program.
