@@ -164,10 +164,12 @@ fn next_restart(record: &ContainerRecord) -> u32 {
     }
 }
 
-/// `-v` and `create_host_path` make a missing host directory.
+/// `-v` and `create_host_path` make a missing host directory. What is there already may be a file, a socket or a device.
 fn make_bind_sources(record: &ContainerRecord) -> Result<()> {
     for mount in &record.spec.mounts {
-        if let MountKind::Bind { source, create: true } = &mount.kind {
+        if let MountKind::Bind { source, create: true } = &mount.kind
+            && !source.exists()
+        {
             std::fs::create_dir_all(source).map_err(|e| {
                 Error::permanent(format!("making host directory {}", source.display())).because(e)
             })?;

@@ -1,7 +1,7 @@
 //! What a person does by hand holds against the reconciler, and the host spec holds against a person.
 
 use hull_engine::{Engine, Ledger, Settings, StopRequest};
-use hull_model::{ContainerRecord, ContainerState, HostSpec, Owner, RestartPolicy};
+use hull_model::{ContainerRecord, ContainerState, HostSpec, MountKind, MountSpec, Owner, RestartPolicy};
 use hull_ports::ErrorClass;
 use hull_testkit::{World, container};
 use std::collections::BTreeSet;
@@ -106,4 +106,25 @@ async fn killing_for_good_counts_as_stopping_and_other_signals_do_not() {
     engine.kill_by_hand(&web.id, 9).await.unwrap();
     let ended = until(&engine, |r| matches!(r.state, ContainerState::Exited { .. })).await;
     assert!(!ended.wanted);
+}
+
+#[tokio::test]
+async fn a_file_of_the_host_can_be_mounted() {
+    let (world, dir) = (World::with_images(&["web"]), tempfile::tempdir().unwrap());
+    let engine = open(&world, dir.path(), "one").await;
+    let mut web = container("web", "web");
+    let (file, missing) = (dir.path().join("web.conf"), dir.path().join("made/for/it"));
+    std::fs::write(&file, "x").unwrap();
+    for source in [&file, &missing] {
+        let kind = MountKind::Bind { source: source.clone(), create: true };
+        web.mounts.push(MountSpec {
+            target: Path::new("/mnt").join(file.file_name().unwrap()),
+            kind,
+            read_only: true,
+        });
+    }
+    hull_ports::Images::pull(&world, &web.image, &Default::default(), &hull_ports::Silent).await.unwrap();
+    let record = engine.create_container(&web, None, Owner::Docker).await.unwrap();
+    engine.start_container(&record.id, false).await.unwrap();
+    assert!(missing.is_dir() && file.is_file());
 }
