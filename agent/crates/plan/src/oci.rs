@@ -234,7 +234,8 @@ fn process(input: &OciInput<'_>, args: Vec<String>) -> Result<Value, OciError> {
 fn mounts(input: &OciInput<'_>) -> Result<Vec<Value>, OciError> {
     let spec = input.spec;
     let sys = if spec.privileged { "rw" } else { "ro" };
-    let shm = spec.shm_size.unwrap_or(DEFAULT_SHM);
+    // The kernel takes 0 as no limit.
+    let shm = spec.shm_size.filter(|size| *size > 0).unwrap_or(DEFAULT_SHM);
     let kernel = |target: &str, kind: &str, source: &str, options: &[&str]| json!({ "destination": target, "type": kind, "source": source, "options": options });
     let mut mounts = vec![
         kernel("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),

@@ -1,7 +1,9 @@
 //! What makes a whole HostSpec impossible, although each of its parts is well formed.
 
-use hull_model::{ContainerSpec, HostSpec, MountKind, Problem, Severity, Workloads};
+use crate::ipam;
+use hull_model::{ContainerSpec, HostSpec, Ipv4Net, MountKind, Problem, Severity, Workloads};
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 /// Everything that contradicts itself in a HostSpec. Errors concern the workloads as a whole.
 pub fn validate(spec: &HostSpec) -> Vec<Problem> {
@@ -103,6 +105,10 @@ fn addresses(container: &ContainerSpec, workloads: &Workloads, problems: &mut Ve
                 let reason = format!("{address} is not in subnet {subnet}");
                 problems.push(error(object, reason, "choose an address of the subnet"));
             }
+            Some(subnet) if is_reserved(&subnet, network.gateway, address) => {
+                let reason = format!("{address} is the gateway of {subnet}, or names all of it");
+                problems.push(error(object, reason, "choose another address of the subnet"));
+            }
             Some(_) => {
                 let taken_by = workloads.containers.values().find(|other| {
                     other.name < container.name
@@ -115,6 +121,14 @@ fn addresses(container: &ContainerSpec, workloads: &Workloads, problems: &mut Ve
             }
         }
     }
+}
+
+/// Whether no container can have the address, even if it is the only one.
+fn is_reserved(subnet: &Ipv4Net, gateway: Option<Ipv4Addr>, address: Ipv4Addr) -> bool {
+    let gateway = gateway.or_else(|| ipam::gateway(subnet));
+    gateway.is_none_or(|gateway| {
+        ipam::choose_address(subnet, gateway, &BTreeSet::new(), Some(address)).is_none()
+    })
 }
 
 fn mount_targets(container: &ContainerSpec, problems: &mut Vec<Problem>) {
@@ -161,7 +175,7 @@ fn dependency_cycles(workloads: &Workloads, problems: &mut Vec<Problem>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hull_model::{EndpointSpec, Ipv4Net, Name, NetworkSpec, PortSpec, Protocol, Reference};
+    use hull_model::{EndpointSpec, Name, NetworkSpec, PortSpec, Protocol, Reference};
 
     fn name(text: &str) -> Name {
         Name::new(text).unwrap()
@@ -201,16 +215,23 @@ mod tests {
         cycle_b.depends_on.push(name("a"));
         let mut missing = web("a", 1);
         missing.networks.insert(name("backend"), EndpointSpec::default());
-        let mut outside = web("a", 1);
-        outside
-            .networks
-            .insert(name("default"), EndpointSpec { aliases: vec![], ipv4: "10.2.0.9".parse().ok() });
+        let at = |address: &str| {
+            let mut web = web("a", 1);
+            let endpoint = EndpointSpec { aliases: vec![], ipv4: address.parse().ok() };
+            web.networks.insert(name("default"), endpoint);
+            web
+        };
+        let outside = at("10.2.0.9");
         let rows: Vec<(&str, HostSpec, &[&str])> = vec![
             ("good", host(vec![web("a", 1), web("b", 2)]), &[]),
             ("a port twice", host(vec![web("a", 80), web("b", 80)]), &["services.b.ports"]),
             ("a circle", host(vec![cycle_a, cycle_b]), &["services.a.depends_on", "services.b.depends_on"]),
             ("unknown network", host(vec![missing]), &["services.a.networks"]),
             ("foreign address", host(vec![outside]), &["services.a.networks.default.ipv4_address"]),
+            ("the gateway's", host(vec![at("10.1.0.1")]), &["services.a.networks.default.ipv4_address"]),
+            ("the broadcast", host(vec![at("10.1.0.255")]), &["services.a.networks.default.ipv4_address"]),
+            ("the network's", host(vec![at("10.1.0.0")]), &["services.a.networks.default.ipv4_address"]),
+            ("a good address", host(vec![at("10.1.0.2")]), &[]),
         ];
         for (case, spec, expected) in rows {
             let problems = validate(&spec);

@@ -98,6 +98,18 @@ fn limits_are_in_the_kernels_units() {
 }
 
 #[test]
+fn shared_memory_is_never_without_limit() {
+    for (asked, size) in [(None, 64 << 20), (Some(0), 64 << 20), (Some(4096), 4096)] {
+        let mut spec = spec();
+        spec.shm_size = asked;
+        let config = describe(&spec);
+        let mounts = config["mounts"].as_array().unwrap();
+        let shm = mounts.iter().find(|m| m["destination"] == "/dev/shm").unwrap();
+        assert!(shm["options"].as_array().unwrap().contains(&json!(format!("size={size}"))), "{shm}");
+    }
+}
+
+#[test]
 fn only_privileged_containers_see_the_kernel() {
     let plain = describe(&spec());
     assert!(plain["linux"]["maskedPaths"].as_array().unwrap().len() > 5);
