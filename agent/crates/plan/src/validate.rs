@@ -5,6 +5,15 @@ use hull_model::{ContainerSpec, HostSpec, Ipv4Net, MountKind, Problem, Severity,
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+/// Ranges that a network of containers must not take from the host (RFC 6890): "this" network, loopback, link-local with
+/// the metadata services of clouds, multicast and what lies above it.
+const RESERVED: [(Ipv4Addr, u8); 4] = [
+    (Ipv4Addr::UNSPECIFIED, 8),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(224, 0, 0, 0), 3),
+];
+
 /// Everything that contradicts itself in a HostSpec. Errors concern the workloads as a whole.
 pub fn validate(spec: &HostSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -51,7 +60,7 @@ fn networks(workloads: &Workloads, problems: &mut Vec<Problem>) {
     for network in workloads.networks.values() {
         let Some(subnet) = network.subnet else { continue };
         let object = || format!("networks.{}", network.name);
-        if subnet.hosts().count() < 2 {
+        if subnet.hosts().nth(1).is_none() {
             let reason = format!("subnet {subnet} has no room for a gateway and a container");
             problems.push(error(object(), reason, "use a prefix of at most 29"));
         }
@@ -60,6 +69,14 @@ fn networks(workloads: &Workloads, problems: &mut Vec<Problem>) {
         {
             let reason = format!("gateway {gateway} is not in subnet {subnet}");
             problems.push(error(object(), reason, "choose an address of the subnet, or leave it out"));
+        }
+        if network.gateway.is_some_and(|g| g == subnet.address || g == subnet.last()) {
+            let reason = format!("no host can be the gateway: its address names all of {subnet}");
+            problems.push(error(object(), reason, "choose another address, or leave it out"));
+        }
+        if RESERVED.iter().any(|(a, p)| Ipv4Net::new(*a, *p).is_some_and(|r| r.overlaps(&subnet))) {
+            let reason = format!("subnet {subnet} overlaps addresses that have another meaning");
+            problems.push(error(object(), reason, "choose a private range, such as one of 10.0.0.0/8"));
         }
         if let Some((other, _)) = seen.iter().find(|(_, s)| s.overlaps(&subnet)) {
             let reason = format!("subnet {subnet} overlaps that of network {other}");
@@ -238,6 +255,28 @@ mod tests {
             let objects: Vec<_> = problems.iter().map(|p| p.object.as_str()).collect();
             assert_eq!(objects, expected, "{case}");
             assert!(problems.iter().all(|p| !p.remedy.is_empty() && p.severity == Severity::Error), "{case}");
+        }
+    }
+
+    #[test]
+    fn ranges_with_another_meaning_are_refused() {
+        let rows = [
+            ("10.1.0.0/24", None, 0),
+            ("10.1.0.0/24", Some("10.1.0.254"), 0),
+            ("10.1.0.0/24", Some("10.1.0.255"), 1),
+            ("10.1.0.0/24", Some("10.1.0.0"), 1),
+            ("127.0.0.0/8", None, 1),
+            ("169.254.169.0/24", None, 1),
+            ("224.0.0.0/24", None, 1),
+            // Looking at each of its addresses would take a minute.
+            ("0.0.0.0/0", None, 1),
+        ];
+        for (subnet, gateway, expected) in rows {
+            let mut spec = host(vec![]);
+            let network = spec.workloads.networks.get_mut(&name("default")).unwrap();
+            network.subnet = Ipv4Net::try_from(subnet.to_owned()).ok();
+            network.gateway = gateway.and_then(|g: &str| g.parse().ok());
+            assert_eq!(validate(&spec).len(), expected, "{subnet} {gateway:?}");
         }
     }
 }
