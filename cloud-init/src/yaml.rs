@@ -10,6 +10,10 @@ pub(crate) const MAX_BYTES: usize = 4 << 20;
 /// Most scalars, sequences and mappings in one document, aliases expanded.
 const MAX_NODES: usize = 200_000;
 
+/// Most brackets open at a time. The parser allows far fewer, but says so only after time that grows with the square of them.
+/// Brackets within texts count too, so there is room for some that are never closed.
+const MAX_OPEN: usize = 1_000;
+
 /// Why a document cannot be read, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{reason}", place(.line, .column))]
@@ -49,11 +53,28 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, YamlError> {
     }
     let text = std::str::from_utf8(bytes).map_err(|e| not_utf8(bytes, e.valid_up_to()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    check_depth(text)?;
     let mut value: Value = serde_yaml::from_str(text).map_err(|e| explain(&e))?;
     check_size(&value, &mut 0)?;
     value.apply_merge().map_err(|e| explain(&e))?;
     check_size(&value, &mut 0)?;
     Ok(value)
+}
+
+fn check_depth(text: &str) -> Result<(), YamlError> {
+    let mut open = 0usize;
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if open > MAX_OPEN {
+            let reason = format!("recursion limit exceeded: more than {MAX_OPEN} brackets are open");
+            return Err(YamlError::whole(reason, "nest it less deeply"));
+        }
+    }
+    Ok(())
 }
 
 fn not_utf8(bytes: &[u8], at: usize) -> YamlError {
@@ -116,6 +137,18 @@ fn check_size(value: &Value, seen: &mut usize) -> Result<(), YamlError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn deep_documents_are_refused_at_once() {
+        let begun = std::time::Instant::now();
+        for (open, close) in [("[", "]"), ("{a: ", "}")] {
+            let text = format!("a: {}{}", open.repeat(200_000), close.repeat(200_000));
+            let error = parse(text.as_bytes()).unwrap_err();
+            assert_eq!(error.remedy, "nest it less deeply", "{error}");
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(parse(format!("a: '{}'", "[".repeat(900)).as_bytes()).is_ok());
+    }
 
     #[test]
     fn the_place_of_a_mistake_is_named() {
