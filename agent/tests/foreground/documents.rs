@@ -47,6 +47,7 @@ pub(crate) fn mistakes(good: &str) -> Vec<(String, &'static str)> {
         (with("restart: always", "restrat: always"), "restrat"),
         (with("www:/www", "nowhere:/www"), "nowhere"),
         ("#!/bin/sh\nreboot\n".to_owned(), "is a script"),
+        (String::new(), "the file is empty"),
     ]
 }
 

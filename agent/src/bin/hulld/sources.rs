@@ -13,6 +13,8 @@ use tokio::sync::watch;
 
 /// How often a file is looked at.
 const POLL: Duration = Duration::from_millis(500);
+/// How long a file that changed must stay as it is before it is read: what an editor has written half is a document too.
+const SETTLED: Duration = Duration::from_millis(100);
 /// Waits between attempts to reach a datasource: 1 s, 2 s, … 1 min.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -60,10 +62,18 @@ async fn follow_file(file: &Path, host: &dyn Host, intent: &watch::Sender<Intent
     let name = file.display().to_string();
     let mut seen: Option<Stamp> = None;
     loop {
-        let stamp = Stamp::of(file);
+        let mut stamp = Stamp::of(file);
         if seen != Some(stamp) {
+            if seen.is_some() {
+                stamp = settled(file, stamp).await;
+            }
             seen = Some(stamp);
             let next = match std::fs::read(file) {
+                Ok(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => {
+                    let remedy =
+                        "write the document into it; a host without workloads is the line #cloud-config";
+                    unreadable(name.clone(), &name, "the file is empty".to_owned(), remedy)
+                }
                 Ok(bytes) => {
                     let layer = cloud_config::parse(Source::File, &name, &bytes, &facts(host).await);
                     declared(vec![layer], name.clone())
@@ -76,6 +86,18 @@ async fn follow_file(file: &Path, host: &dyn Host, intent: &watch::Sender<Intent
             intent.send_replace(next);
         }
         tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Waits until nobody writes the file any more.
+async fn settled(file: &Path, mut stamp: Stamp) -> Stamp {
+    loop {
+        tokio::time::sleep(SETTLED).await;
+        let now = Stamp::of(file);
+        if now == stamp {
+            return stamp;
+        }
+        stamp = now;
     }
 }
 
