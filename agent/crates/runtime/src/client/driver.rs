@@ -83,21 +83,38 @@ impl Inner {
             return Err(Error::conflict("asking the supervisor, which a reset has ended")
                 .remedy("start the agent again"));
         }
-        let (tell, told) = mpsc::unbounded_channel();
-        let connection = Arc::new(self.open(tell).await?);
-        tokio::spawn(keep(Arc::downgrade(self), told));
-        let lost = |error: CallError| unreachable_error(&self.run_dir).because(error);
-        connection.call(Request::Subscribe).await.map_err(lost)?;
-        // What ended before we subscribed is told now.
-        if let (Answer::Records(records), _) = connection.call(Request::List).await.map_err(lost)? {
-            for record in records {
-                if let Some(exit) = record.exit {
-                    self.tell(record.id, exit);
+        let deadline = Instant::now() + PATIENCE;
+        let connection = loop {
+            match self.subscribe().await? {
+                Ok(connection) => break connection,
+                // A supervisor that is being killed may still have taken the connection: the next one answers.
+                Err(CallError::Lost) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(3)).await;
                 }
+                Err(error) => return Err(unreachable_error(&self.run_dir).because(error)),
             }
-        }
+        };
         *slot = Some(Arc::clone(&connection));
         Ok(connection)
+    }
+
+    /// A new connection that tells what happens. What ended before it did is told now.
+    async fn subscribe(self: &Arc<Self>) -> Result<std::result::Result<Arc<Connection>, CallError>> {
+        let (tell, told) = mpsc::unbounded_channel();
+        let connection = Arc::new(self.open(tell).await?);
+        if let Err(error) = connection.call(Request::Subscribe).await {
+            return Ok(Err(error));
+        }
+        match connection.call(Request::List).await {
+            Ok((Answer::Records(records), _)) => {
+                let ended = records.into_iter().filter_map(|r| r.exit.map(|exit| (r.id, exit)));
+                ended.for_each(|(id, exit)| self.tell(id, exit));
+            }
+            Ok(_) => {}
+            Err(error) => return Ok(Err(error)),
+        }
+        tokio::spawn(keep(Arc::downgrade(self), told));
+        Ok(Ok(connection))
     }
 
     async fn open(&self, tell: mpsc::UnboundedSender<(ContainerId, Exit)>) -> Result<Connection> {
