@@ -1,6 +1,6 @@
 //! The API's socket.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use hull_engine::Engine;
 use hull_reconcile::Handle;
 use nix::unistd::{Group, chown};
@@ -10,9 +10,12 @@ use std::sync::Arc;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-/// Listens on the socket, which root and the group `docker`, where there is one, may use. The caller holds the claim on
-/// the agent's directories, so whatever is at the path is left over.
+/// Listens on the socket, which root and the group `docker`, where there is one, may use. What is left over at the path is
+/// replaced; somebody who listens there is left alone.
 pub(crate) fn listen(path: &Path) -> Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        bail!("another program answers on {}; end it first, or use another --docker-socket", path.display());
+    }
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
     }
@@ -46,5 +49,21 @@ pub(crate) async fn serve(
     let api = hull_api_docker::Api { engine, status, version, shutdown };
     if let Err(error) = hull_api_docker::serve(listener, api).await {
         tracing::error!(error = &error as &dyn std::error::Error, "serving the API");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_is_taken_over_only_from_nobody() {
+        let path = std::env::temp_dir().join(format!("hulld-api-{}.sock", std::process::id()));
+        let first = listen(&path).unwrap();
+        let refused = listen(&path).unwrap_err().to_string();
+        assert!(refused.contains("another program answers"), "{refused}");
+        drop(first);
+        listen(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
     }
 }
