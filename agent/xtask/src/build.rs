@@ -42,6 +42,13 @@ pub(crate) fn programs() -> Result<()> {
     gather()
 }
 
+/// Builds what knows the scenarios, and nothing else.
+pub(crate) fn scenarios() -> Result<()> {
+    Step::cargo("build")
+        .args(["--release", "--locked", "--package", "qemu-tests"])
+        .run("building the scenarios")
+}
+
 /// Puts what belongs into the image side by side.
 fn gather() -> Result<()> {
     let (root, out) = (workspace().join("target"), workspace().join(BINARIES));

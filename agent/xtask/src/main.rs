@@ -8,7 +8,7 @@ mod build;
 mod command;
 mod test;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use command::Step;
 use std::path::PathBuf;
@@ -114,8 +114,17 @@ fn image(format: &str, out: &std::path::Path, verify: bool) -> Result<()> {
 }
 
 fn scenario(name: &str) -> Result<()> {
+    // Before minutes of building: the list needs no image, and neither does a wrong name.
+    build::scenarios()?;
+    let known = Step::new(build::program("qemu-tests")).arg("list").output("listing the scenarios")?;
+    if name == "list" {
+        print!("{known}");
+        return Ok(());
+    }
+    if name != "all" && !known.lines().any(|line| line.split_whitespace().next() == Some(name)) {
+        bail!("there is no scenario {name:?}; `cargo xtask scenario list` shows them");
+    }
     build::programs()?;
     build::image("qcow2", build::IMAGES.as_ref())?;
-    let action = if name == "list" { vec!["list"] } else { vec!["scenario", name] };
-    Step::root(build::program("qemu-tests")).args(action).run("the scenario")
+    Step::root(build::program("qemu-tests")).args(["scenario", name]).run("the scenario")
 }
