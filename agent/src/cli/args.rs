@@ -1,5 +1,6 @@
 //! The arguments, and the help that teaches them.
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args as Options, Parser, Subcommand};
 
 /// Where the agent listens on Hull's OS.
@@ -14,17 +15,43 @@ Examples:
   hull exec -it web sh           a shell in the container web
   hull inspect --format '{{.State.Status}}' web
 
-The words are Docker's, so that `alias docker=hull` holds, and the docker command itself works on the same socket.";
+The words are Docker's, and the docker command itself works on the same socket. What runs is what the host spec
+declares: nothing is run, pulled or created from here.";
+
+/// Docker's commands that make or change what only the host spec declares.
+const DECLARED: [&str; 16] = [
+    "run", "create", "pull", "push", "build", "compose", "rmi", "volume", "network", "update", "rename",
+    "tag", "load", "import", "commit", "login",
+];
 
 /// Looks at a Hull host and what runs on it.
 #[derive(Debug, Parser)]
 #[command(name = "hull", version, about, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Args {
-    /// Socket of the agent, as unix:///PATH
-    #[arg(short = 'H', long, global = true, env = "DOCKER_HOST", default_value = DEFAULT_HOST, value_name = "SOCKET")]
-    pub(crate) host: String,
+    /// Socket of the agent, as unix:///PATH [default: $DOCKER_HOST, or else unix:///run/docker.sock]
+    #[arg(short = 'H', long, global = true, value_name = "SOCKET")]
+    host: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Args {
+    /// Where the agent listens: as said here, in the environment, or nowhere.
+    pub(crate) fn host(&self) -> String {
+        let environment = || std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+        self.host.clone().or_else(environment).unwrap_or_else(|| DEFAULT_HOST.to_owned())
+    }
+}
+
+/// What else to say to somebody whose arguments cannot be understood.
+pub(crate) fn hint(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    DECLARED.contains(&word.as_str()).then(|| {
+        format!(
+            "What docker {word} does is declared in the host spec here, under services, networks and volumes; hull status \
+             says where that comes from."
+        )
+    })
 }
 
 /// What to do.

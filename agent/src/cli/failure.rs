@@ -19,7 +19,12 @@ impl Failure {
 
     /// What the server answered, in Docker's words.
     pub(crate) fn from_server(status: u16, message: &str) -> Self {
-        Self { message: format!("Error response from daemon: {message}"), code: 1, not_found: status == 404 }
+        let mut message = format!("Error response from daemon: {message}");
+        if status == 404 && message.contains("No such container") {
+            message +=
+                "\nhull ps -a shows the containers there are, and hull status those that are still to come.";
+        }
+        Self { message, code: 1, not_found: status == 404 }
     }
 }
 

@@ -41,6 +41,27 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{text}{unit}")
 }
 
+/// `23.54GiB`: four digits, multiples of 1024, as Docker writes memory.
+pub(crate) fn memory(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].into_iter();
+    let mut unit = units.next().unwrap_or("B");
+    while value >= 1024.0 {
+        let Some(next) = units.next() else { break };
+        value /= 1024.0;
+        unit = next;
+    }
+    let digits = match value {
+        v if v < 9.9995 => 3,
+        v if v < 99.995 => 2,
+        v if v < 999.95 => 1,
+        _ => 0,
+    };
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{unit}")
+}
+
 /// A point in time, as the API takes it: seconds since 1970 with a fraction. Durations count back from now.
 pub(crate) fn point_in_time(text: &str, now: Timestamp) -> Result<String, Failure> {
     let write = |t: Timestamp| format!("{}.{:09}", t.as_second(), t.subsec_nanosecond());
@@ -63,6 +84,20 @@ pub(crate) fn point_in_time(text: &str, now: Timestamp) -> Result<String, Failur
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_counted_in_powers_of_two() {
+        let rows = [
+            (0, "0B"),
+            (1024, "1KiB"),
+            (1_003_319_296, "956.8MiB"),
+            (25_276_514_304, "23.54GiB"),
+            (1 << 40, "1TiB"),
+        ];
+        for (bytes, text) in rows {
+            assert_eq!(memory(bytes), text);
+        }
+    }
 
     #[test]
     fn sizes_have_three_digits() {

@@ -34,6 +34,9 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => {
             // Nothing can be done about a terminal that is gone.
             _ = error.print();
+            if let Some(hint) = args::hint(&error) {
+                eprintln!("\n{hint}");
+            }
             return exit_code(if error.use_stderr() { USAGE } else { 0 });
         }
     };
@@ -66,7 +69,7 @@ async fn run(args: Args) -> Outcome {
     if let Command::Completion { shell } = args.command {
         return system::completion(shell);
     }
-    let client = Client::new(&args.host)?;
+    let client = Client::new(&args.host())?;
     match args.command {
         Command::Status(options) => status::run(&client, &options).await,
         Command::Ps(options) => ps::run(&client, &options).await,

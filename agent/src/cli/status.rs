@@ -46,9 +46,29 @@ async fn read(client: &Client, options: &StatusOptions) -> Result<(HostStatus, S
         .map_err(|e| Failure::new(format!("the status cannot be understood: {e}")))?;
     let text = match options.format.as_str() {
         "json" => serde_json::to_string_pretty(&status).unwrap_or_default() + "\n",
-        _ => screen(&status, Timestamp::now(), colours()),
+        _ => screen(&printable(&bytes)?, Timestamp::now(), colours()),
     };
     Ok((status, text))
+}
+
+/// The status without anything that a terminal would take for an order: images and documents put words into it.
+fn printable(bytes: &[u8]) -> Result<HostStatus, Failure> {
+    fn clean(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::String(text) if text.contains(char::is_control) => {
+                *text =
+                    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect();
+            }
+            serde_json::Value::Array(values) => values.iter_mut().for_each(clean),
+            serde_json::Value::Object(values) => values.values_mut().for_each(clean),
+            _ => {}
+        }
+    }
+    let understood = serde_json::from_slice(bytes).and_then(|mut value| {
+        clean(&mut value);
+        serde_json::from_value(value)
+    });
+    understood.map_err(|e| Failure::new(format!("the status cannot be understood: {e}")))
 }
 
 fn colours() -> bool {
@@ -307,6 +327,14 @@ Problems with the inputs
   warning user-data: packages: packages cannot be installed (run them in a container)
 ";
         assert_eq!(screen(&degraded(), at(1_000), false), golden);
+    }
+
+    #[test]
+    fn what_others_wrote_gives_a_terminal_no_orders() {
+        let mut status = degraded();
+        status.conditions[0].reason = "\u{1b}[2Jgone\u{9b}31m\ttab".into();
+        let shown = printable(&serde_json::to_vec(&status).unwrap()).unwrap();
+        assert_eq!(shown.conditions[0].reason, "\u{fffd}[2Jgone\u{fffd}31m\u{fffd}tab");
     }
 
     #[test]

@@ -98,7 +98,7 @@ pub(crate) async fn info(client: &Client, format: Option<&str>) -> Outcome {
         writeln!(out, "{name}: {value}")?;
     }
     if let Some(Json::Number(memory)) = info.get("MemTotal") {
-        writeln!(out, "Total Memory: {}", human::size(memory.as_u64().unwrap_or(0)))?;
+        writeln!(out, "Total Memory: {}", human::memory(memory.as_u64().unwrap_or(0)))?;
     }
     Ok(0)
 }

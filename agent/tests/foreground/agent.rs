@@ -75,8 +75,23 @@ impl Agent {
     }
 
     pub(crate) fn kill_and_restart(&mut self) -> Result<()> {
+        self.kill_then(|_| Ok(()))
+    }
+
+    /// As a bad disk would, between two agents.
+    pub(crate) fn kill_damage_ledger_and_restart(&mut self) -> Result<()> {
+        self.kill_then(|dir| {
+            let garbage = b"this is no database at all".repeat(1000);
+            // The log beside it would repair it.
+            std::fs::remove_file(dir.join("state/ledger.sqlite-wal")).context("removing the ledger's log")?;
+            std::fs::write(dir.join("state/ledger.sqlite"), garbage).context("damaging the ledger")
+        })
+    }
+
+    fn kill_then(&mut self, between: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         self.child.kill().context("killing the agent")?;
         self.child.wait()?;
+        between(&self.dir)?;
         self.child = spawn(&self.dir)?;
         wait::until("the agent is back", DEADLINE, || {
             ensure!(self.child.try_wait()?.is_none(), "the agent ended");

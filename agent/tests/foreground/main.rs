@@ -34,6 +34,7 @@ const CHECKS: &[Check] = &[
     ("kill -9 in the middle of changes converges", kill_under_change),
     ("mistakes are named and change nothing", mistakes),
     ("images that cannot be had are conditions", missing_images),
+    ("a damaged ledger costs no volume and no reachability", damaged_ledger),
     ("Ctrl-C removes containers and networks and keeps volumes", clean_up),
 ];
 
@@ -202,6 +203,20 @@ fn missing_images(agent: &mut Agent, registry: &Registry) -> Result<()> {
         "the old web was stopped"
     );
     agent.wait_for_page()?;
+    Ok(())
+}
+
+fn damaged_ledger(agent: &mut Agent, registry: &Registry) -> Result<()> {
+    agent.declare(&documents::demo(registry, 9))?;
+    agent.wait_for_status("ready", |s| s["phase"] == "ready")?;
+    let starts = element(&agent.wait_for_page()?, "starts")?.parse::<u32>()?;
+    agent.kill_damage_ledger_and_restart()?;
+    let status = agent.wait_for_status("ready again", |s| {
+        s["phase"] == "ready" && s["containers"].as_array().is_some_and(|c| c.len() == 3)
+    })?;
+    ensure!(status["problems"].to_string().contains("damaged"), "nothing is said of it: {status:#}");
+    let after = element(&agent.wait_for_page()?, "starts")?.parse::<u32>()?;
+    ensure!(after > starts, "the volume forgot: {starts} starts before, {after} after");
     Ok(())
 }
 

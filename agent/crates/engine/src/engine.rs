@@ -46,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) steps: Mutex<JoinSet<()>>,
     pub(crate) registries: Mutex<BTreeMap<String, hull_model::Registry>>,
     pub(crate) item_problems: Mutex<Vec<hull_model::Problem>>,
+    notices: Mutex<Vec<hull_model::Problem>>,
     /// Addresses are chosen one container at a time.
     pub(crate) allocation: tokio::sync::Mutex<()>,
     changed: Notify,
@@ -77,6 +78,7 @@ impl Engine {
             steps: Mutex::default(),
             registries: Mutex::default(),
             item_problems: Mutex::default(),
+            notices: Mutex::default(),
             allocation: tokio::sync::Mutex::default(),
             changed: Notify::new(),
             events: broadcast::channel(EVENT_BACKLOG).0,
@@ -241,9 +243,16 @@ impl Engine {
         self.inner.board.list()
     }
 
-    /// What was wrong with single host settings when they were last applied.
+    /// What was wrong with single host settings when they were last applied, and what was told by [`Engine::notice`].
     pub fn item_problems(&self) -> Vec<hull_model::Problem> {
-        self.inner.item_problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let told = self.inner.notices.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let items = self.inner.item_problems.lock().unwrap_or_else(PoisonError::into_inner);
+        told.into_iter().chain(items.iter().cloned()).collect()
+    }
+
+    /// Shows a problem in the status for as long as this agent runs.
+    pub fn notice(&self, problem: hull_model::Problem) {
+        self.inner.notices.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
     }
 
     /// How registries are reached from now on.

@@ -41,6 +41,17 @@ pub enum LedgerError {
         /// The schema found.
         found: i64,
     },
+    /// Its pages contradict each other.
+    #[error("the ledger is damaged: {0}")]
+    Damaged(String),
+    /// It is damaged, and could not be put aside.
+    #[error("putting the damaged ledger {} aside", path.display())]
+    Replace {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A statement failed.
     #[error("{doing} in the ledger")]
     Statement {
@@ -60,6 +71,22 @@ pub enum LedgerError {
 }
 
 type Result<T> = std::result::Result<T, LedgerError>;
+
+impl LedgerError {
+    /// Whether the file itself is bad, and would be so the next time.
+    fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            Self::Open { source, .. } | Self::Statement { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+                    // A table that is not there, in a file that says it has our schema.
+                    || source.to_string().contains("no such table")
+            }
+            Self::Damaged(_) | Self::Value { .. } => true,
+            Self::TooNew { .. } | Self::Replace { .. } => false,
+        }
+    }
+}
 
 /// Whether a change must be on the disk before the call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +133,52 @@ impl Ledger {
             connection.execute_batch(&create).map_err(fail)?;
         }
         Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// Opens the ledger, and puts a damaged one aside for a new one: a host without memory of its containers makes them
+    /// again, a host without an agent cannot be reached. Returns also where the damaged one was put, and what was wrong.
+    /// One that cannot be read for another reason, or is of a newer agent, is an error.
+    pub fn open_or_replace(
+        path: &Path,
+        now: jiff::Timestamp,
+    ) -> Result<(Self, Option<(PathBuf, LedgerError)>)> {
+        let error = match Self::open(path).and_then(|ledger| ledger.check().map(|()| ledger)) {
+            Ok(ledger) => return Ok((ledger, None)),
+            Err(error) if error.is_damage() || path.is_dir() => error,
+            Err(error) => return Err(error),
+        };
+        let aside = |suffix: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let damaged = aside(&format!(".damaged-{}", now.as_second()));
+        for suffix in ["-wal", "-shm", ""] {
+            let mut target = damaged.clone().into_os_string();
+            target.push(suffix);
+            match std::fs::rename(aside(suffix), target) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(LedgerError::Replace { path: path.to_owned(), source });
+                }
+                _ => {}
+            }
+        }
+        Ok((Self::open(path)?, Some((damaged, error))))
+    }
+
+    /// Reads everything once.
+    fn check(&self) -> Result<()> {
+        const DOING: &str = "checking pages";
+        let verdict: String = self.with(Durability::Relaxed, |connection| {
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(statement(DOING))
+        })?;
+        if verdict != "ok" {
+            return Err(LedgerError::Damaged(verdict));
+        }
+        self.containers()?;
+        self.networks()?;
+        self.volumes()?;
+        self.host_spec().map(drop)
     }
 
     /// Runs statements with the given durability. A panic of another caller cannot have left half a change: SQLite
@@ -266,6 +339,39 @@ mod tests {
         assert_eq!(count, i64::from(KEPT_GENERATIONS));
     }
 
+    /// What befell a file, and how.
+    type Damage = (&'static str, fn(&Path));
+
+    #[test]
+    fn a_damaged_ledger_is_put_aside_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.sqlite");
+        let damages: [Damage; 5] = [
+            ("garbage", |p| std::fs::write(p, b"this is no database at all".repeat(500)).unwrap()),
+            ("cut short", |p| std::fs::File::options().write(true).open(p).unwrap().set_len(5000).unwrap()),
+            ("a row of nonsense", |p| {
+                let insert = "INSERT INTO networks VALUES ('x', '{')";
+                Connection::open(p).unwrap().execute_batch(insert).unwrap();
+            }),
+            ("a table less", |p| Connection::open(p).unwrap().execute_batch("DROP TABLE volumes").unwrap()),
+            ("a directory", |p| {
+                std::fs::remove_file(p).unwrap();
+                std::fs::create_dir(p).unwrap();
+            }),
+        ];
+        for (second, (case, damage)) in damages.into_iter().enumerate() {
+            let now = jiff::Timestamp::from_second(second as i64).unwrap();
+            let (ledger, aside) = Ledger::open_or_replace(&path, now).unwrap();
+            assert!(aside.is_none(), "{case}: a good one is kept");
+            ledger.put_host_spec(&HostSpec::default(), now).unwrap();
+            drop(ledger);
+            damage(&path);
+            let (ledger, aside) = Ledger::open_or_replace(&path, now).unwrap();
+            assert_eq!(ledger.host_spec().unwrap(), None, "{case}");
+            assert!(aside.expect(case).0.exists(), "{case}: nothing is thrown away");
+        }
+    }
+
     #[test]
     fn a_ledger_of_a_newer_agent_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
@@ -273,5 +379,7 @@ mod tests {
         drop(Ledger::open(&path).unwrap());
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
         assert!(matches!(Ledger::open(&path), Err(LedgerError::TooNew { found: 99, .. })));
+        let replaced = Ledger::open_or_replace(&path, jiff::Timestamp::UNIX_EPOCH);
+        assert!(matches!(replaced, Err(LedgerError::TooNew { .. })));
     }
 }

@@ -1,8 +1,10 @@
 //! What makes a whole HostSpec impossible, although each of its parts is well formed.
 
 use crate::ipam;
-use hull_model::{ContainerSpec, HostSpec, Ipv4Net, MountKind, Problem, Severity, Workloads};
-use std::collections::BTreeSet;
+use hull_model::{
+    ContainerSpec, HostPort, HostSpec, Ipv4Net, MountKind, Problem, Protocol, Severity, Workloads,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// Ranges that a network of containers must not take from the host (RFC 6890): "this" network, loopback, link-local with
@@ -34,11 +36,13 @@ fn error(object: String, reason: String, remedy: &str) -> Problem {
 }
 
 fn published_ports(workloads: &Workloads, problems: &mut Vec<Problem>) {
-    let mut taken: Vec<(hull_model::HostPort, &ContainerSpec)> = Vec::new();
+    // By port and protocol, so that a range of thousands is compared with the few that may conflict.
+    let mut taken: BTreeMap<(u16, Protocol), Vec<(HostPort, &ContainerSpec)>> = BTreeMap::new();
     for container in workloads.containers.values() {
         for port in &container.ports {
             let host = port.host();
-            if let Some((_, other)) = taken.iter().find(|(t, _)| t.conflicts(&host)) {
+            let same = taken.entry((host.port, host.protocol)).or_default();
+            if let Some((_, other)) = same.iter().find(|(t, _)| t.conflicts(&host)) {
                 problems.push(error(
                     format!("services.{}.ports", container.name),
                     format!(
@@ -50,7 +54,7 @@ fn published_ports(workloads: &Workloads, problems: &mut Vec<Problem>) {
                     "publish one of them on another port or another host address",
                 ));
             }
-            taken.push((host, container));
+            same.push((host, container));
         }
     }
 }
@@ -192,7 +196,7 @@ fn dependency_cycles(workloads: &Workloads, problems: &mut Vec<Problem>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hull_model::{EndpointSpec, Name, NetworkSpec, PortSpec, Protocol, Reference};
+    use hull_model::{EndpointSpec, Name, NetworkSpec, PortSpec, Reference};
 
     fn name(text: &str) -> Name {
         Name::new(text).unwrap()

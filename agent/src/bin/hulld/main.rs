@@ -12,7 +12,9 @@ use anyhow::{Context as _, Result};
 use arguments::Arguments;
 use clap::Parser as _;
 use hull_engine::{Engine, Ledger, Settings};
+use hull_model::{Problem, Severity};
 use hull_reconcile::{Intent, Reconciler};
+use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -53,7 +55,8 @@ async fn run(arguments: Arguments) -> Result<()> {
     // Before anything that takes time, so that a client's first call waits in the queue instead of failing.
     let listener = api::listen(&arguments.docker_socket)?;
     let composed = drivers::compose(&arguments).await?;
-    let ledger = Ledger::open(&arguments.state_dir.join("ledger.sqlite"))?;
+    let path = arguments.state_dir.join("ledger.sqlite");
+    let (ledger, damaged) = Ledger::open_or_replace(&path, jiff::Timestamp::now())?;
     let settings = Settings {
         run_dir: arguments.run_dir.clone(),
         boot: files::boot_id()?,
@@ -63,6 +66,9 @@ async fn run(arguments: Arguments) -> Result<()> {
         .await
         .map_err(|e| anyhow::anyhow!("{}", e.chain()))
         .context("opening the engine")?;
+    if let Some((aside, error)) = damaged {
+        engine.notice(damaged_ledger(&aside, error.into()));
+    }
     let (intent, intents) = watch::channel(Intent::default());
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let reconciler = Reconciler::new(engine.clone(), composed.host.clone(), intents, version.clone())?;
@@ -85,6 +91,18 @@ async fn run(arguments: Arguments) -> Result<()> {
     notify::stopping();
     // A socket without a listener would make clients wait for an answer that cannot come.
     std::fs::remove_file(&arguments.docker_socket).context("removing the socket")
+}
+
+/// The containers of the HostSpec are made again on their volumes; what else the ledger knew is in the file put aside.
+fn damaged_ledger(aside: &Path, error: anyhow::Error) -> Problem {
+    tracing::error!("the ledger was damaged and is now {}: {error:#}", aside.display());
+    Problem {
+        severity: Severity::Warning,
+        source: "ledger".to_owned(),
+        object: String::new(),
+        reason: format!("it was damaged and a new one was begun: {error:#}"),
+        remedy: format!("check the disk; the damaged one is kept as {}", aside.display()),
+    }
 }
 
 async fn wait_for_end(arguments: &Arguments, mut resets: watch::Receiver<bool>) -> Result<End> {

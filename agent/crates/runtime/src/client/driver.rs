@@ -23,6 +23,8 @@ use tokio::sync::{broadcast, mpsc};
 
 /// How long a supervisor may take to answer its socket after it was started, by us or by the service manager.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a supervisor may take to answer what it knows by heart. Longer than to be replaced.
+const PROMPT: Duration = Duration::from_secs(15);
 /// Where a supervisor that we start writes its messages, in the run directory.
 const MESSAGES: &str = "runtime.log";
 
@@ -198,6 +200,14 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// A call that may be repeated and that a healthy supervisor answers at once.
+    async fn prompt(self: &Arc<Self>, request: Request) -> Result<Answer> {
+        let answered = tokio::time::timeout(PROMPT, self.persistent(request)).await;
+        answered.unwrap_or_else(|late| Err(unreachable_error(&self.run_dir).because(late)))
+    }
+}
+
 /// Passes on what the supervisor tells; when the connection is lost, makes another, so that no event is missed.
 ///
 /// Boxed, because making a connection begins with starting this for it.
@@ -289,7 +299,7 @@ impl Runtime for Driver {
     }
 
     async fn list(&self) -> Result<Vec<ProcessRecord>> {
-        match self.0.persistent(Request::List).await? {
+        match self.0.prompt(Request::List).await? {
             Answer::Records(records) => Ok(records.into_iter().map(into_record).collect()),
             other => Err(unexpected(&other)),
         }
@@ -303,7 +313,7 @@ impl Runtime for Driver {
     }
 
     async fn kill(&self, id: &ContainerId) -> Result<()> {
-        done(&self.0.persistent(Request::Kill(id.clone())).await?)
+        done(&self.0.prompt(Request::Kill(id.clone())).await?)
     }
 
     async fn wait(&self, id: &ContainerId) -> Result<(ExitStatus, Timestamp)> {
