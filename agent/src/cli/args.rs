@@ -15,8 +15,8 @@ Examples:
   hull exec -it web sh           a shell in the container web
   hull inspect --format '{{.State.Status}}' web
 
-The words are Docker's, and the docker command itself works on the same socket. What runs is what the host spec
-declares: nothing is run, pulled or created from here.";
+The words are Docker's, and the docker command itself works on the same socket.
+Nothing is run, pulled or created from here: what runs is what the host spec declares.";
 
 /// Docker's commands that make or change what only the host spec declares.
 const DECLARED: [&str; 16] = [
@@ -44,14 +44,12 @@ impl Args {
 }
 
 /// What else to say to somebody whose arguments cannot be understood.
-pub(crate) fn hint(error: &clap::Error) -> Option<String> {
+pub(crate) fn hint(error: &clap::Error) -> Option<&'static str> {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
-    DECLARED.contains(&word.as_str()).then(|| {
-        format!(
-            "What docker {word} does is declared in the host spec here, under services, networks and volumes; hull status \
-             says where that comes from."
-        )
-    })
+    DECLARED.contains(&word.as_str()).then_some(
+        "Hull makes containers from what the host spec declares, with their images, networks and volumes.\n\
+         hull status shows them, and where the host spec comes from; hull inspect NAME shows one.",
+    )
 }
 
 /// What to do.

@@ -91,13 +91,22 @@ async fn wait(client: &Client, limit: Option<Duration>) -> Result<bool, Failure>
 }
 
 async fn watch(client: &Client, options: &StatusOptions) -> Outcome {
-    let (mut shown, on_screen) = (String::new(), std::io::stdout().is_terminal());
+    let (mut shown, mut known) = (String::new(), None);
+    let on_screen = std::io::stdout().is_terminal();
     loop {
-        let (_, text) = read(client, options).await?;
-        if text != shown {
-            let clear = if on_screen { CLEAR } else { "" };
+        let (mut status, text) = read(client, options).await?;
+        status.at = None;
+        let known_before = known.replace(status);
+        // On a screen ages grow; in a file only what changed is worth another page.
+        let changed = if on_screen { text != shown } else { known != known_before };
+        if changed {
+            let before = match (on_screen, &known_before) {
+                (true, _) => CLEAR,
+                (false, Some(_)) => "\n",
+                (false, None) => "",
+            };
             let mut out = std::io::stdout();
-            write!(out, "{clear}{text}")?;
+            write!(out, "{before}{text}")?;
             out.flush()?;
             shown = text;
         }
