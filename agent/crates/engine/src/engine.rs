@@ -5,7 +5,7 @@ use crate::failures::Failures;
 use crate::find::{FindError, find};
 use crate::ledger::{Durability, Ledger, LedgerError};
 use crate::locks::Locks;
-use crate::progress::Board;
+use crate::progress::{Board, Mark};
 use crate::{SeccompProfile, start};
 use hull_model::{
     ContainerId, ContainerRecord, ContainerState, ExitStatus, HostFacts, InProgress, Inventory, StepKey,
@@ -176,6 +176,11 @@ impl Engine {
         self.publish("container", "die", &record, attributes);
         self.changed();
         Ok(())
+    }
+
+    /// A mark to be taken before observing, and to be handed on with the plan.
+    pub fn mark(&self) -> Mark {
+        self.inner.board.mark()
     }
 
     /// What the host is, re-read.

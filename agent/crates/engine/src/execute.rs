@@ -1,6 +1,7 @@
 //! The executor: one step in, one action done. Nothing is decided here.
 
 use crate::engine::Engine;
+use crate::progress::Mark;
 use hull_model::{HostSettings, Owner, Plan, PlannedStep, Reference, Step};
 use hull_ports::{Error, Progress, Result};
 use std::collections::BTreeMap;
@@ -9,13 +10,15 @@ use std::sync::PoisonError;
 impl Engine {
     /// Begins every step of a plan that needs no other one first and whose object nobody else is working on. Returns at
     /// once; each end is a change that asks for a new plan, in which the next steps need nothing any more.
-    /// After a reset nothing is begun any more.
-    pub fn begin(&self, plan: &Plan) {
+    /// `observed` is the mark taken before the host was observed for this plan. After a reset nothing is begun any more.
+    pub fn begin(&self, plan: &Plan, observed: Mark) {
         if self.is_stopping() {
             return;
         }
         for planned in plan.steps.iter().filter(|s| s.needs.is_empty()) {
-            let Some(entry) = self.inner.board.begin(&planned.step.key(), self.now()) else { continue };
+            let Some(entry) = self.inner.board.begin(&planned.step.key(), observed, self.now()) else {
+                continue;
+            };
             let engine = self.clone();
             let PlannedStep { step, reason, .. } = planned.clone();
             let mut steps = self.inner.steps.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,6 +22,7 @@ pub use engine::{Engine, Settings};
 pub use events::Event;
 pub use find::FindError;
 pub use ledger::{Ledger, LedgerError};
+pub use progress::Mark;
 
 /// The system call filter for a set of capabilities, supplied by whoever composes the agent.
 pub type SeccompProfile = fn(&std::collections::BTreeSet<String>) -> oci_spec::runtime::LinuxSeccomp;

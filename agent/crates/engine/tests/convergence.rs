@@ -49,6 +49,7 @@ fn demo() -> HostSpec {
 /// Plans and executes, moving the clock over back-offs, until there is nothing to do.
 async fn converge(engine: &Engine, world: &World, desired: &HostSpec) {
     for _ in 0..500 {
+        let mark = engine.mark();
         let inventory = engine.observe().await.unwrap();
         let plan = hull_plan::plan(desired, &inventory, hull_ports::Clock::now(&world.clock));
         if plan.steps.is_empty() && plan.wake.is_none() && engine.in_progress().is_empty() {
@@ -58,7 +59,7 @@ async fn converge(engine: &Engine, world: &World, desired: &HostSpec) {
             world.clock.advance(SignedDuration::from_secs(1));
             continue;
         }
-        engine.begin(&plan);
+        engine.begin(&plan, mark);
         let change = engine.wait_for_change();
         tokio::time::timeout(Duration::from_secs(10), change).await.expect("a step ends");
     }
@@ -118,6 +119,7 @@ async fn an_agent_cut_off_anywhere_is_followed_by_one_that_converges() {
         world.fail_call(n, ErrorClass::Permanent);
         let desired = demo();
         for _ in 0..100 {
+            let mark = engine.mark();
             let inventory = engine.observe().await.unwrap();
             if !inventory.failures.is_empty() {
                 break;
@@ -126,7 +128,7 @@ async fn an_agent_cut_off_anywhere_is_followed_by_one_that_converges() {
             if plan.steps.is_empty() {
                 break;
             }
-            engine.begin(&plan);
+            engine.begin(&plan, mark);
             engine.wait_for_change().await;
         }
         // Steps beside the one that was cut end first: two agents never work on one host.
@@ -199,10 +201,11 @@ async fn a_missing_image_keeps_the_old_container_running() {
     let mut desired = demo();
     desired.workloads.containers.get_mut(&name("web")).unwrap().image = hull_testkit::reference("web:2");
     for _ in 0..4 {
+        let mark = engine.mark();
         let inventory = engine.observe().await.unwrap();
         let plan = hull_plan::plan(&desired, &inventory, hull_ports::Clock::now(&world.clock));
         if !plan.steps.is_empty() {
-            engine.begin(&plan);
+            engine.begin(&plan, mark);
             engine.wait_for_change().await;
         }
     }
@@ -235,11 +238,12 @@ async fn others_containers_are_not_ours() {
 async fn after_a_reset_nothing_is_begun() {
     let (world, dir) = (World::with_images(&["web", "client"]), tempfile::tempdir().unwrap());
     let engine = open(&world, dir.path(), "boot").await;
+    let mark = engine.mark();
     let inventory = engine.observe().await.unwrap();
     let plan = hull_plan::plan(&demo(), &inventory, hull_ports::Clock::now(&world.clock));
-    engine.begin(&plan);
+    engine.begin(&plan, mark);
     engine.reset().await.unwrap();
-    engine.begin(&plan);
+    engine.begin(&plan, mark);
     assert!(engine.in_progress().is_empty());
     assert_eq!(world.leftovers(), [0; 4]);
 }

@@ -119,6 +119,7 @@ impl Reconciler {
     async fn pass(&self) -> Duration {
         let Some(desired) = self.shared.lock().desired.clone() else { return RESYNC };
         let engine = &self.shared.engine;
+        let mark = engine.mark();
         let inventory = match engine.observe().await {
             Ok(inventory) => inventory,
             Err(error) => {
@@ -131,7 +132,7 @@ impl Reconciler {
         engine.retain_failures(|key| {
             plan.waiting.contains(key) || plan.steps.iter().any(|s| s.step.key() == *key)
         });
-        engine.begin(&plan);
+        engine.begin(&plan, mark);
         pause(&plan, time)
     }
 }
