@@ -14,6 +14,7 @@ use crate::document::{Document, classify};
 use crate::known_keys;
 use crate::node::{Issue, Node, Read};
 use crate::report::Report;
+use crate::suggest::did_you_mean;
 use crate::yaml;
 use hull_model::{HostFacts, Layer, Source};
 use identity::Identity;
@@ -53,6 +54,8 @@ struct Draft<'a> {
     identity: Identity,
     people: People,
     sections: Sections<'a>,
+    /// A key was meant to be one of the sections.
+    misspelt: bool,
 }
 
 fn read<'a>(root: &Node<'a>, facts: &HostFacts, layer: &mut Layer, report: &mut Report) {
@@ -75,7 +78,7 @@ fn read<'a>(root: &Node<'a>, facts: &HostFacts, layer: &mut Layer, report: &mut 
     draft.people.settle(&mut layer.host, report);
     let hostname = layer.host.hostname.as_deref();
     let variables = Variables::from_facts(facts, hostname);
-    layer.workloads = compose::read(&draft.sections, &variables, report);
+    layer.workloads = compose::read(&draft.sections, &variables, report).filter(|_| !draft.misspelt);
 }
 
 fn read_key<'a>(
@@ -105,9 +108,25 @@ fn read_key<'a>(
         "volumes" => draft.sections.volumes = Some(node.clone()),
         "hull" => layer.hull = hull::read(node, report)?,
         "version" => {}
-        _ => report.warning(not_handled(key, node, root)),
+        _ => match misspelt_section(key) {
+            Some(section) => {
+                draft.misspelt = true;
+                let issue = root.unknown(key, [section]);
+                return Err(Issue { path: section.to_owned(), ..issue });
+            }
+            None => report.warning(not_handled(key, node, root)),
+        },
     }
     Ok(())
+}
+
+/// The section of Compose that an unknown key was meant to be. A document that means to declare workloads must not be taken
+/// for one that declares none.
+fn misspelt_section(key: &str) -> Option<&'static str> {
+    let known = known_keys::top_level().into_iter().any(|k| k == key)
+        || known_keys::NOT_HANDLED.iter().any(|(k, _)| *k == key)
+        || known_keys::COMPOSE_TOP_LEVEL.contains(&key);
+    if known { None } else { did_you_mean(key, ["services", "networks", "volumes"]) }
 }
 
 fn no_commands(key: &str, node: &Node<'_>) -> Issue {

@@ -46,6 +46,7 @@ pub(crate) fn mistakes(good: &str) -> Vec<(String, &'static str)> {
         (with("mem_limit: 64m", "mem_limit: [64m]"), "services.web.mem_limit"),
         (with("restart: always", "restrat: always"), "restrat"),
         (with("www:/www", "nowhere:/www"), "nowhere"),
+        (with("services:", "service:"), "did you mean \\\"services"),
         ("#!/bin/sh\nreboot\n".to_owned(), "is a script"),
         (String::new(), "the file is empty"),
     ]

@@ -129,7 +129,9 @@ fn refused_and_unhandled_keys_are_named_with_an_alternative() {
     assert_eq!(find(&layer, "packages").severity, Severity::Warning);
     assert_eq!(find(&layer, "packages").reason, "known to cloud-init, not handled by Hull: packages");
     assert!(find(&layer, "hostnme").remedy.contains("\"hostname\""));
-    assert!(find(&layer, "servces").remedy.contains("\"services\""));
+    // Not a key that may be ignored: the document means to declare workloads.
+    assert_eq!(find(&layer, "services").severity, Severity::Error);
+    assert!(find(&layer, "services").remedy.contains("\"services\""));
     assert!(find(&layer, "secrets").reason.contains("Compose"));
     assert!(find(&layer, "users[0].plain_text_passwd").remedy.contains("hashed_passwd"));
     find(&layer, "users[0].ssh_import_id");
