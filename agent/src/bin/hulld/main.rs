@@ -14,6 +14,7 @@ use clap::Parser as _;
 use hull_engine::{Engine, Ledger, Settings};
 use hull_model::{Problem, Severity};
 use hull_reconcile::{Intent, Reconciler};
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,10 +24,15 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::new(&arguments.log);
     // systemd adds the time itself, and its journal is no terminal.
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        // A reader of the log that goes away must not end the agent.
+        .log_internal_errors(false);
     match arguments.os {
-        true => log.with_ansi(false).without_time().init(),
+        true => log.without_time().init(),
         false => log.init(),
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
