@@ -89,11 +89,12 @@ pub(crate) async fn stream(Shared(state): Shared<State>, RawQuery(query): RawQue
             (Some(_), None) => {}
         }
     };
-    let lines = stream::iter(past).chain(receive(live)).filter_map(move |event| {
+    // What is kept is told in any case; only what comes is waited for.
+    let lines = stream::iter(past).chain(receive(live).take_until(Box::pin(over))).filter_map(move |event| {
         let passes = passes(&event, &filters) && until.is_none_or(|u| event.at <= u);
         std::future::ready(passes.then(|| Ok::<_, Infallible>(line(&event))))
     });
-    let mut response = Response::new(Body::from_stream(lines.take_until(over)));
+    let mut response = Response::new(Body::from_stream(lines));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
