@@ -53,7 +53,7 @@ pub struct ContainerSummary {
     pub name: String,
     /// Its image.
     pub image: String,
-    /// `missing`, `created`, `running`, `exited (1)`.
+    /// `missing`, `created`, `running`, `restarting (1)`, `exited (1)`.
     pub state: String,
     /// Whether it is as it should be.
     pub ready: bool,

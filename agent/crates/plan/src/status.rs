@@ -1,6 +1,7 @@
 //! From what should be, what is and what is being done, to the one answer people and programs read.
 
 use crate::backoff::RETRY;
+use crate::restart::{Verdict, restart};
 use hull_model::{
     Attempt, Condition, ContainerRecord, ContainerSpec, ContainerState, ContainerSummary, HostFacts,
     HostSpec, HostStatus, InProgress, Inventory, Phase, Plan, Problem, Severity, StepKey,
@@ -38,7 +39,7 @@ pub fn status(input: StatusInput<'_>) -> HostStatus {
         .desired
         .iter()
         .flat_map(|d| d.workloads.containers.values())
-        .map(|spec| summary(spec, input.inventory.container(&spec.name)))
+        .map(|spec| summary(spec, input.inventory.container(&spec.name), input.now))
         .collect();
     let conditions = conditions(&input);
     let has_errors = input.problems.iter().any(|p| p.severity == Severity::Error);
@@ -88,7 +89,8 @@ fn failure(key: &StepKey, attempt: &Attempt, now: Timestamp) -> Condition {
     }
 }
 
-fn summary(spec: &ContainerSpec, record: Option<&ContainerRecord>) -> ContainerSummary {
+fn summary(spec: &ContainerSpec, record: Option<&ContainerRecord>, now: Timestamp) -> ContainerSummary {
+    let restarting = record.is_some_and(|r| restart(r, now) != Verdict::Stay);
     let (state, ready, since) = match record.map(|r| &r.state) {
         None => ("missing".to_owned(), false, None),
         Some(ContainerState::Created) => ("created".to_owned(), false, record.map(|r| r.created)),
@@ -96,7 +98,8 @@ fn summary(spec: &ContainerSpec, record: Option<&ContainerRecord>) -> ContainerS
         Some(ContainerState::Exited { exit, finished, .. }) => {
             // A job that is not restarted and succeeded is as it should be; so is one between two runs.
             let ready = exit.code == 0;
-            (format!("exited ({})", exit.code), ready, Some(*finished))
+            let word = if restarting { "restarting" } else { "exited" };
+            (format!("{word} ({})", exit.code), ready, Some(*finished))
         }
     };
     let port = |p: &hull_model::PortSpec| {
