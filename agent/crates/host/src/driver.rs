@@ -25,8 +25,8 @@ pub struct Driver {
 
 impl Driver {
     /// The host whose root directory is `root` (`/`, but in tests). `run_dir` must be emptied by a reboot; it keeps what is
-    /// in force and what was there before. Nothing durable is kept, so `_state_dir` is left alone.
-    pub fn new(root: PathBuf, run_dir: PathBuf, _state_dir: PathBuf) -> Self {
+    /// in force and what was there before. Nothing durable is kept.
+    pub fn new(root: PathBuf, run_dir: PathBuf) -> Self {
         Self::with_system(root, run_dir, Box::new(Live))
     }
 

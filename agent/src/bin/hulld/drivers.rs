@@ -35,8 +35,7 @@ pub(crate) async fn compose(arguments: &Arguments) -> Result<Composed> {
         .await
         .map_err(|e| anyhow::anyhow!("{}", e.chain()))
         .context("connecting to the supervisor")?;
-    let host: Arc<dyn Host> =
-        Arc::new(hull_host::Driver::new(PathBuf::from("/"), run.clone(), state.clone()));
+    let host: Arc<dyn Host> = Arc::new(hull_host::Driver::new(PathBuf::from("/"), run.clone()));
     let drivers = Drivers {
         images: Arc::new(images),
         runtime: Arc::new(runtime),
