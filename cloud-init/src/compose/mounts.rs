@@ -2,7 +2,7 @@
 
 use super::declared::Declared;
 use crate::node::{Node, Read};
-use hull_model::{MountKind, MountSpec, parse_bytes};
+use hull_model::{MountKind, MountOptions, MountSpec, parse_bytes};
 use std::path::{Component, Path, PathBuf};
 
 const EXAMPLE: &str = "\"data:/var/lib/app\"";
@@ -60,7 +60,7 @@ fn short(node: &Node<'_>, declared: &Declared) -> Read<MountSpec> {
         path if path.starts_with(['.', '~']) => return Err(relative(path, node)),
         name => MountKind::Volume { name: declared.volume(name, node)? },
     };
-    Ok(MountSpec { kind, target: target(target_text, node)?, read_only })
+    Ok(MountSpec { kind, target: target(target_text, node)?, read_only, options: MountOptions::default() })
 }
 
 fn anonymous(node: &Node<'_>) -> crate::node::Issue {
@@ -108,7 +108,7 @@ fn long(node: &Node<'_>, declared: &Declared) -> Read<MountSpec> {
     let kind = long_kind(&long, node, declared)?;
     let target =
         long.target.ok_or_else(|| node.issue("target is missing", format!("write it like {example}")))?;
-    Ok(MountSpec { kind, target, read_only: long.read_only })
+    Ok(MountSpec { kind, target, read_only: long.read_only, options: MountOptions::default() })
 }
 
 fn kind_options(kind: &str, node: &Node<'_>, long: &mut Long<'_>) -> Read<()> {
@@ -177,6 +177,7 @@ fn tmpfs_entry(node: &Node<'_>) -> Read<MountSpec> {
         kind: MountKind::Tmpfs { size, mode: permissions },
         target: target(path, node)?,
         read_only,
+        options: MountOptions::default(),
     })
 }
 

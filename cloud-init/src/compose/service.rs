@@ -238,6 +238,7 @@ fn merge_deploy(spec: &mut ContainerSpec, deploy: limits::Deploy) {
         cpu_shares: old.cpu_shares.or(new.cpu_shares),
         cpuset: old.cpuset,
         pids: new.pids.or(old.pids),
+        ..old
     };
     let restart: Option<RestartPolicy> = deploy.restart;
     spec.restart = restart.unwrap_or(spec.restart);

@@ -51,6 +51,8 @@ impl Engine {
             state: ContainerState::Created,
             wanted: true,
             restarts: 0,
+            published: Vec::new(),
+            request: None,
         };
         self.put(record.clone(), Durability::Synced).await?;
         self.publish("container", "create", &record, BTreeMap::new());

@@ -130,6 +130,7 @@ impl Engine {
             };
             let settled = match event {
                 Ok(RuntimeEvent::Exited { id, exit, at }) => self.settle(&id, exit, at).await,
+                Ok(RuntimeEvent::OutOfMemory { .. }) => Ok(()),
                 Err(broadcast::error::RecvError::Lagged(_)) => self.settle_all().await,
                 Err(broadcast::error::RecvError::Closed) => return,
             };
@@ -365,7 +366,11 @@ impl Engine {
 fn join(record: ContainerRecord, processes: &HashMap<ContainerId, ProcessRecord>) -> ContainerRecord {
     let Some(process) = processes.get(&record.id) else { return record };
     let state = match (&process.exit, &record.state) {
-        (None, _) => ContainerState::Running { pid: process.started.pid, started: process.started.at },
+        (None, _) => ContainerState::Running {
+            pid: process.started.pid,
+            started: process.started.at,
+            paused: process.paused,
+        },
         // The ledger knows more about an end that it has settled.
         (Some(_), ContainerState::Exited { .. } | ContainerState::Created) => return record,
         (Some((exit, at)), ContainerState::Running { .. }) => {

@@ -66,7 +66,7 @@ impl Engine {
         }
         let path = self.inner.drivers.volumes.create(spec).await?;
         let (name, labels, created) = (spec.name.clone(), spec.labels.clone(), self.now());
-        let record = VolumeRecord { name, owner, path, labels, created };
+        let record = VolumeRecord { name, owner, path, labels, created, anonymous: false };
         self.ledger(move |l| l.put_volume(&record)).await?;
         self.announce("volume", "create", spec.name.as_str(), BTreeMap::new());
         self.changed();

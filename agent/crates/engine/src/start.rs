@@ -24,7 +24,7 @@ impl Engine {
         let record = ContainerRecord { restarts, wanted: true, ..record };
         match self.launch(&record).await {
             Ok(started) => {
-                let state = ContainerState::Running { pid: started.pid, started: started.at };
+                let state = ContainerState::Running { pid: started.pid, started: started.at, paused: false };
                 let record = ContainerRecord { state, ..record };
                 self.put(record.clone(), Durability::Relaxed).await?;
                 self.publish("container", "start", &record, BTreeMap::new());
@@ -91,6 +91,8 @@ impl Engine {
             groups: record.spec.group_add.clone(),
             log: record.spec.log.clone(),
             init: record.spec.init,
+            stdin_open: record.spec.stdin_open,
+            stdin_once: record.spec.stdin_once,
         };
         drivers.runtime.start(&bundle).await
     }

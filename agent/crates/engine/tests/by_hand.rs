@@ -121,6 +121,7 @@ async fn a_file_of_the_host_can_be_mounted() {
             target: Path::new("/mnt").join(file.file_name().unwrap()),
             kind,
             read_only: true,
+            options: Default::default(),
         });
     }
     hull_ports::Images::pull(&world, &web.image, &Default::default(), &hull_ports::Silent).await.unwrap();

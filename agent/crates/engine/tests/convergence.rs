@@ -34,7 +34,12 @@ fn demo() -> HostSpec {
     let mut web = container("web", "web");
     web.networks.insert(name("default"), EndpointSpec::default());
     let kind = MountKind::Volume { name: name("data") };
-    web.mounts.push(MountSpec { kind, target: "/data".into(), read_only: false });
+    web.mounts.push(MountSpec {
+        kind,
+        target: "/data".into(),
+        read_only: false,
+        options: Default::default(),
+    });
     web.restart = RestartPolicy::Always;
     let mut client = container("client", "client");
     client.networks.insert(name("default"), EndpointSpec::default());

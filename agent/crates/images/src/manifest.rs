@@ -236,6 +236,7 @@ pub(crate) fn parse_configuration(bytes: &[u8], layers: usize) -> Result<Configu
                 .map(|(k, v)| (k, v.unwrap_or_default()))
                 .collect(),
             stop_signal: run.stop_signal.unwrap_or_default(),
+            ..ImageConfig::default()
         },
     })
 }

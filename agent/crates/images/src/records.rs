@@ -108,6 +108,13 @@ impl ImageRecord {
             architecture: self.architecture.clone(),
             size: self.size,
             created: self.created.clone(),
+            os: "linux".to_owned(),
+            variant: String::new(),
+            author: String::new(),
+            comment: String::new(),
+            repo_digests: BTreeSet::new(),
+            tagged: None,
+            parent: None,
         }
     }
 }

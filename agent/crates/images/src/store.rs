@@ -9,7 +9,7 @@ use crate::registry::Timeouts;
 use crate::snapshot::LAYER_TREE;
 use async_trait::async_trait;
 use hull_model::{ContainerId, Digest, Image, Reference, Registry};
-use hull_ports::{Error, Images, Progress, Result, Rootfs};
+use hull_ports::{Error, Images, Progress, Removed, Result, Rootfs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -134,9 +134,18 @@ impl Images for Store {
         pull(&self.inner, reference, registries, progress).await.map_err(|error| error.at_door(reference))
     }
 
-    async fn remove(&self, image: &Digest) -> Result<()> {
+    async fn image(&self, id: &Digest) -> Result<Option<Image>> {
+        Ok(self.inner.state().image(id))
+    }
+
+    async fn lookup(&self, reference: &Reference) -> Result<Option<Image>> {
+        Ok(self.inner.state().list().into_iter().find(|i| i.references.contains(reference)))
+    }
+
+    async fn remove(&self, image: &Digest) -> Result<Removed> {
         let image = image.clone();
-        self.blocking(move |inner| remove(inner, &image)).await
+        self.blocking(move |inner| remove(inner, &image)).await?;
+        Ok(Removed::default())
     }
 
     async fn prepare(&self, container: &ContainerId, image: &Digest) -> Result<Rootfs> {

@@ -114,6 +114,66 @@ pub struct ContainerSpec {
     /// Names of containers that must have been started before this one.
     #[serde(default)]
     pub depends_on: Vec<Name>,
+    /// Whose network it uses, if not one of its own.
+    #[serde(default)]
+    pub network: NetworkMode,
+    /// Process ids it sees.
+    #[serde(default)]
+    pub pid: NamespaceMode,
+    /// System V IPC, POSIX message queues and /dev/shm it sees.
+    #[serde(default)]
+    pub ipc: IpcMode,
+    /// Host name it sees; `Container` is refused.
+    #[serde(default)]
+    pub uts: NamespaceMode,
+    /// Control groups it sees; `Container` is refused.
+    #[serde(default)]
+    pub cgroupns: NamespaceMode,
+    /// Control group it is put below; Hull's own otherwise.
+    #[serde(default)]
+    pub cgroup_parent: Option<String>,
+    /// Devices of the host.
+    #[serde(default)]
+    pub devices: Vec<DeviceSpec>,
+    /// Devices it may open beyond its own, as `c 42:* rmw` (cgroup v1, "devices.allow").
+    #[serde(default)]
+    pub device_cgroup_rules: Vec<String>,
+    /// Devices by their names in the Container Device Interface, as `vendor.com/class=name`.
+    #[serde(default)]
+    pub cdi_devices: Vec<String>,
+    /// Paths that cannot be read instead of the default ones.
+    #[serde(default)]
+    pub masked_paths: Option<Vec<String>>,
+    /// Paths that cannot be written instead of the default ones.
+    #[serde(default)]
+    pub readonly_paths: Option<Vec<String>>,
+    /// How early the kernel kills it when memory runs out, -1000 to 1000.
+    #[serde(default)]
+    pub oom_score_adj: Option<i32>,
+    /// How it is found out whether it works; the image's check if `None`.
+    #[serde(default)]
+    pub healthcheck: Option<Healthcheck>,
+    /// It is removed, with its anonymous volumes, once it has ended.
+    #[serde(default)]
+    pub auto_remove: bool,
+    /// Standard input is closed for good when the first client that was attached to it goes.
+    #[serde(default)]
+    pub stdin_once: bool,
+    /// Options of the resolver (resolv.conf(5)).
+    #[serde(default)]
+    pub dns_options: Vec<String>,
+    /// Other containers it knows by further names.
+    #[serde(default)]
+    pub links: Vec<Link>,
+    /// Ports it listens on, as `80/tcp`, besides those that the image names.
+    #[serde(default)]
+    pub exposed: Vec<String>,
+    /// Publish every port it says it listens on at a free port of the host.
+    #[serde(default)]
+    pub publish_all: bool,
+    /// Annotations handed to the runtime.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl ContainerSpec {
@@ -155,6 +215,26 @@ impl ContainerSpec {
             shm_size: None,
             log: LogConfig::default(),
             depends_on: Vec::new(),
+            network: NetworkMode::default(),
+            pid: NamespaceMode::default(),
+            ipc: IpcMode::default(),
+            uts: NamespaceMode::default(),
+            cgroupns: NamespaceMode::default(),
+            cgroup_parent: None,
+            devices: Vec::new(),
+            device_cgroup_rules: Vec::new(),
+            cdi_devices: Vec::new(),
+            masked_paths: None,
+            readonly_paths: None,
+            oom_score_adj: None,
+            healthcheck: None,
+            auto_remove: false,
+            stdin_once: false,
+            dns_options: Vec::new(),
+            links: Vec::new(),
+            exposed: Vec::new(),
+            publish_all: false,
+            annotations: BTreeMap::new(),
         }
     }
 
@@ -178,6 +258,29 @@ pub struct MountSpec {
     /// Cannot be written through this mount.
     #[serde(default)]
     pub read_only: bool,
+    /// What is asked for less often.
+    #[serde(default)]
+    pub options: MountOptions,
+}
+
+/// Options of a mount.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MountOptions {
+    /// Of a bind or volume: `private`, `rprivate`, `slave`, `rslave`; `shared` and `rshared` are refused by the runtime.
+    pub propagation: Option<String>,
+    /// Of a bind: do not take along what is mounted below the source.
+    pub not_recursive: bool,
+    /// Of a read-only bind or volume: also everything mounted below it.
+    pub recursive_read_only: bool,
+    /// Of a volume: do not fill an empty one with what the image has at the target.
+    pub no_copy: bool,
+    /// Of a volume: only this directory in it.
+    pub subpath: Option<String>,
+    /// Of a volume: nobody named it; it goes with its container.
+    pub anonymous: bool,
+    /// Of a tmpfs: further mount options, as `exec`, `uid=5`.
+    pub tmpfs: Vec<String>,
 }
 
 /// What a mount shows.
@@ -311,12 +414,124 @@ pub struct Resources {
     pub memory_reservation: Option<u64>,
     /// CPUs, in units of 10⁻⁹.
     pub nano_cpus: Option<u64>,
+    /// Microseconds of CPU time in each period; not beside `nano_cpus`.
+    pub cpu_quota: Option<i64>,
+    /// Length of a period in microseconds, 1000 to 1000000.
+    pub cpu_period: Option<u64>,
     /// Relative weight, 2 to 262144; 1024 is the default.
     pub cpu_shares: Option<u64>,
     /// CPUs it may run on, as `0-3,5`.
     pub cpuset: Option<String>,
+    /// Memory nodes it may use, as `0-1`.
+    pub cpuset_mems: Option<String>,
     /// Number of processes and threads.
     pub pids: Option<u64>,
+    /// How readily its memory is swapped out, 0 to 100; cgroup v1 only.
+    pub memory_swappiness: Option<u64>,
+    /// Processes wait instead of being killed at the memory limit; cgroup v1 only.
+    pub oom_kill_disable: bool,
+    /// Relative weight of disk access, 10 to 1000.
+    pub blkio_weight: Option<u16>,
+    /// Relative weight of disk access by device of the host.
+    pub blkio_weight_device: Vec<DeviceRate>,
+    /// Bytes read each second, by device of the host.
+    pub device_read_bps: Vec<DeviceRate>,
+    /// Bytes written each second.
+    pub device_write_bps: Vec<DeviceRate>,
+    /// Reads each second.
+    pub device_read_iops: Vec<DeviceRate>,
+    /// Writes each second.
+    pub device_write_iops: Vec<DeviceRate>,
+}
+
+/// A limit on one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRate {
+    /// Path of the device on the host.
+    pub path: PathBuf,
+    /// The limit, or the weight.
+    pub value: u64,
+}
+
+/// A device of the host inside a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceSpec {
+    /// On the host; a directory stands for every device in it.
+    pub host: PathBuf,
+    /// Inside.
+    pub container: PathBuf,
+    /// `r`, `w` and `m` (make).
+    pub permissions: String,
+}
+
+/// Whose network a container uses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkMode {
+    /// One of its own, in the networks it names; only loopback if it names none.
+    #[default]
+    Private,
+    /// The host's.
+    Host,
+    /// That of another container, by name or id.
+    Container(String),
+}
+
+/// Whose namespace a container uses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NamespaceMode {
+    /// One of its own.
+    #[default]
+    Private,
+    /// The host's.
+    Host,
+    /// That of another container, by name or id.
+    Container(String),
+}
+
+/// Whose inter-process communication a container uses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IpcMode {
+    /// Its own, for nobody else.
+    #[default]
+    Private,
+    /// Its own, and other containers may join.
+    Shareable,
+    /// Its own, without /dev/shm.
+    None,
+    /// The host's.
+    Host,
+    /// That of another container, by name or id, which must be shareable.
+    Container(String),
+}
+
+/// Another container under a further name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The other container's name or id.
+    pub target: String,
+    /// What it is called in this one.
+    pub alias: String,
+}
+
+/// How it is found out whether a container works. `None` is Docker's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Healthcheck {
+    /// Empty: as the image says. `NONE`; `CMD` and arguments; `CMD-SHELL` and a line for the image's shell.
+    pub test: Vec<String>,
+    /// Nanoseconds between checks; 30 s if 0.
+    pub interval: i64,
+    /// Nanoseconds a check may take; 30 s if 0.
+    pub timeout: i64,
+    /// Nanoseconds after the start in which failures do not count.
+    pub start_period: i64,
+    /// Nanoseconds between checks in that time; 5 s if 0.
+    pub start_interval: i64,
+    /// Failures in a row that make it unhealthy; 3 if 0.
+    pub retries: i64,
 }
 
 /// A resource limit (getrlimit(2)).
@@ -329,7 +544,7 @@ pub struct Ulimit {
 }
 
 /// System call filter of a container.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SeccompChoice {
     /// Hull's default profile.
@@ -337,21 +552,71 @@ pub enum SeccompChoice {
     Default,
     /// None.
     Unconfined,
+    /// A profile in Docker's JSON form, with its conditions on capabilities and architectures.
+    Profile(String),
 }
 
-/// How a container's output is kept: in files that are rotated.
+/// Where a container's output goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogDriver {
+    /// Files with a JSON object for each line, as Docker writes them.
+    JsonFile,
+    /// Hull's own compact files. The default.
+    #[default]
+    Local,
+    /// The systemd journal.
+    Journald,
+    /// A syslog server (RFC 5424, RFC 3164).
+    Syslog,
+    /// Nowhere.
+    None,
+}
+
+impl LogDriver {
+    /// Its name in Docker's API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::JsonFile => "json-file",
+            Self::Local => "local",
+            Self::Journald => "journald",
+            Self::Syslog => "syslog",
+            Self::None => "none",
+        }
+    }
+}
+
+/// How a container's output is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LogConfig {
+    /// Where it goes.
+    pub driver: LogDriver,
     /// Bytes after which a file is rotated.
     pub max_size: u64,
     /// Number of files kept, the one being written included; at least 1.
     pub max_files: u32,
+    /// Compress files that are full.
+    pub compress: bool,
+    /// Lose output when the reader is slow instead of making the container wait.
+    pub non_blocking: bool,
+    /// Labels, environment and tag that go with each line (`labels`, `env`, `tag` options, already resolved).
+    pub attributes: BTreeMap<String, String>,
+    /// Options that only this driver knows (`syslog-address`, `syslog-facility`, `syslog-format`, `tag`).
+    pub options: BTreeMap<String, String>,
 }
 
 impl Default for LogConfig {
     /// 10 MiB in five files: nobody's disk fills because a container talks.
     fn default() -> Self {
-        Self { max_size: 10 << 20, max_files: 5 }
+        Self {
+            driver: LogDriver::default(),
+            max_size: 10 << 20,
+            max_files: 5,
+            compress: true,
+            non_blocking: false,
+            attributes: BTreeMap::new(),
+            options: BTreeMap::new(),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What the host is: re-read before every decision, never remembered.
 
 use crate::{
-    Attempt, ContainerId, ContainerSpec, Digest, HostSettings, Image, Ipv4Net, Name, Owner, StepKey,
+    Attempt, ContainerId, ContainerSpec, Digest, HostSettings, Image, Ipv4Net, Name, Owner, PortSpec, StepKey,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,12 @@ pub struct ContainerRecord {
     /// Addresses by network.
     #[serde(default)]
     pub addresses: BTreeMap<Name, Ipv4Addr>,
+    /// Ports as they are published since its last start: with those chosen for it.
+    #[serde(default)]
+    pub published: Vec<PortSpec>,
+    /// What an API client asked for, in the words of that API: shown back to it, never decided on.
+    #[serde(default)]
+    pub request: Option<serde_json::Value>,
 }
 
 /// What a container is doing.
@@ -78,6 +84,9 @@ pub enum ContainerState {
         pid: i32,
         /// Since when.
         started: Timestamp,
+        /// Its processes are frozen.
+        #[serde(default)]
+        paused: bool,
     },
     /// Its process ended.
     Exited {
@@ -149,6 +158,9 @@ pub struct VolumeRecord {
     pub labels: BTreeMap<String, String>,
     /// When it was made.
     pub created: Timestamp,
+    /// Nobody named it: it goes with its container.
+    #[serde(default)]
+    pub anonymous: bool,
 }
 
 /// What the host is, for people and for `${HULL_…}` in a HostSpec.

@@ -21,13 +21,14 @@ mod volume;
 
 pub use condition::{Condition, ContainerSummary, HostStatus, InProgress, Phase};
 pub use container::{
-    ContainerSpec, EndpointSpec, HostPort, LogConfig, MountKind, MountSpec, PortSpec, Protocol, Resources,
+    ContainerSpec, DeviceRate, DeviceSpec, EndpointSpec, Healthcheck, HostPort, IpcMode, Link, LogConfig,
+    LogDriver, MountKind, MountOptions, MountSpec, NamespaceMode, NetworkMode, PortSpec, Protocol, Resources,
     RestartPolicy, SeccompChoice, Ulimit,
 };
 pub use digest::{Digest, InvalidDigest};
 pub use host::{CaCerts, Group, HostSettings, Ntp, User, WriteFile};
 pub use ids::{ContainerId, Generation, InvalidId, Name, Owner};
-pub use image::{Image, ImageConfig};
+pub use image::{HistoryEntry, Image, ImageConfig};
 pub use inventory::{
     ContainerRecord, ContainerState, DeploymentRecord, ExitStatus, HostFacts, Inventory, NetworkRecord,
     VolumeRecord,

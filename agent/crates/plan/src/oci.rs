@@ -303,7 +303,7 @@ fn linux(input: &OciInput<'_>) -> Result<Value, OciError> {
     if !spec.privileged {
         linux["maskedPaths"] = json!(MASKED);
         linux["readonlyPaths"] = json!(READ_ONLY);
-        if let (hull_model::SeccompChoice::Default, Some(profile)) = (spec.seccomp, &input.seccomp) {
+        if let (hull_model::SeccompChoice::Default, Some(profile)) = (&spec.seccomp, &input.seccomp) {
             linux["seccomp"] = serde_json::to_value(profile)?;
         }
     }

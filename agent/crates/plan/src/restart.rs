@@ -71,6 +71,8 @@ mod tests {
             wanted: true,
             restarts,
             addresses: Default::default(),
+            published: Vec::new(),
+            request: None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! behind the same doors. Every operation is idempotent: repeating one that succeeded succeeds and changes nothing.
 //! This crate owns no behaviour: traits, the values that cross them, and the classes of errors.
 
+mod archives;
 mod clock;
 mod error;
 mod host;
@@ -12,14 +13,19 @@ mod networks;
 mod runtime;
 mod volumes;
 
+pub use archives::{Archives, Change, ChangeKind, ContainerTree, PathStat, PutOptions, TreeMount};
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use error::{Error, ErrorClass, Result};
 pub use host::Host;
-pub use images::{Images, Progress, Rootfs, Silent};
+pub use images::{
+    ByteStream, Bytes, CheckReport, Credentials, Descriptor, Distribution, ImageUsage, Images, LayerStatus,
+    LoadEvent, Login, NewImage, Progress, PullOptions, Pulled, Pushed, Removed, Rootfs, SearchHit, Silent,
+    StoredLayer, Usage,
+};
 pub use networks::{Endpoint, Networks, Sandbox, SandboxSpec};
 pub use runtime::{
-    Bundle, ExecIo, ExecSpec, LogLine, LogOptions, LogStream, ProcessRecord, Runtime, RuntimeEvent, Started,
-    Stream,
+    AttachIo, AttachSpec, Bundle, DeviceIo, ExecIo, ExecSpec, InterfaceStats, LogLine, LogOptions, LogStream,
+    ProcessRecord, Runtime, RuntimeEvent, Started, Stats, Stream,
 };
 pub use volumes::Volumes;
 
@@ -36,6 +42,8 @@ pub struct Drivers {
     pub networks: Arc<dyn Networks>,
     /// Data that outlives containers.
     pub volumes: Arc<dyn Volumes>,
+    /// Files of containers as archives.
+    pub archives: Arc<dyn Archives>,
     /// The host itself; `None` where this agent only runs containers (development mode).
     pub host: Option<Arc<dyn Host>>,
     /// The time.

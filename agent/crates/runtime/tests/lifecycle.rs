@@ -16,7 +16,9 @@ async fn output_and_exit_codes() {
     let (status, output) = host.run(&bundle).await;
     assert_eq!((status.code, status.oom_killed, status.error.as_str()), (7, false, ""));
     assert!(output == "out\nerr\n" || output == "err\nout\n", "{output:?}");
-    let RuntimeEvent::Exited { id, exit, .. } = within(events.recv()).await.unwrap();
+    let RuntimeEvent::Exited { id, exit, .. } = within(events.recv()).await.unwrap() else {
+        panic!("another event")
+    };
     assert_eq!((id, exit.code), (bundle.id.clone(), 7));
     let lines = host.lines(&bundle.id, &LogOptions::default()).await;
     assert!(lines.iter().any(|l| l.stream == Stream::Stderr && l.bytes == b"err\n"));
@@ -167,7 +169,7 @@ async fn terminals() {
 async fn logs_follow_tail_and_rotate() {
     let host = Host::new().await;
     let mut bundle = host.bundle(&["sh", "-c", "for i in $(seq 2000); do echo line $i; done; printf end"]);
-    bundle.log = LogConfig { max_size: 20_000, max_files: 20 };
+    bundle.log = LogConfig { max_size: 20_000, max_files: 20, ..LogConfig::default() };
     host.driver.start(&bundle).await.unwrap();
     // Followed from the beginning, over rotations, to the end.
     let all = host.lines(&bundle.id, &LogOptions { follow: true, ..LogOptions::default() }).await;
@@ -193,7 +195,7 @@ async fn logs_follow_tail_and_rotate() {
 async fn a_flood_starves_nobody() {
     let host = Host::new().await;
     let mut flood = host.bundle(&["yes"]);
-    flood.log = LogConfig { max_size: 1 << 20, max_files: 2 };
+    flood.log = LogConfig { max_size: 1 << 20, max_files: 2, ..LogConfig::default() };
     host.driver.start(&flood).await.unwrap();
     host.until_said(&flood.id, "y\n").await;
     for _ in 0..5 {

@@ -52,7 +52,9 @@ async fn containers_outlive_the_supervisor() {
     // Each end is told once; that of the first container may still have been on its way.
     let mut told = Vec::new();
     while !told.contains(&(bundle.id.clone(), 42)) {
-        let RuntimeEvent::Exited { id, exit, .. } = within(events.recv()).await.unwrap();
+        let RuntimeEvent::Exited { id, exit, .. } = within(events.recv()).await.unwrap() else {
+            panic!("another event")
+        };
         told.push((id, exit.code));
     }
     assert!(told.len() == 1 || told[0] == (ended.id.clone(), 3), "{told:?}");
@@ -104,7 +106,9 @@ async fn another_client_sees_the_same() {
     );
     let mut events = second.events();
     host.driver.kill(&bundle.id).await.unwrap();
-    let RuntimeEvent::Exited { exit, .. } = within(events.recv()).await.unwrap();
+    let RuntimeEvent::Exited { exit, .. } = within(events.recv()).await.unwrap() else {
+        panic!("another event")
+    };
     assert_eq!(exit.code, 137);
     // It would begin anew what the reset ends.
     drop(second);

@@ -7,12 +7,13 @@ use hull_model::{
     Reference, Registry, VolumeSpec,
 };
 use hull_ports::{
-    Bundle, Clock as _, Error, ExecIo, ExecSpec, Host, Images, LogOptions, LogStream, Networks,
-    ProcessRecord, Progress, Result, Rootfs, Runtime, RuntimeEvent, Sandbox, SandboxSpec, Started, Volumes,
+    Archives, Bundle, Clock as _, Error, ExecIo, ExecSpec, Host, Images, LogOptions, LogStream, Networks,
+    ProcessRecord, Progress, Removed, Result, Rootfs, Runtime, RuntimeEvent, Sandbox, SandboxSpec, Started,
+    Volumes,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::sync::broadcast;
 
 #[async_trait]
@@ -38,9 +39,17 @@ impl Images for World {
         Ok(image)
     }
 
-    async fn remove(&self, image: &Digest) -> Result<()> {
+    async fn image(&self, id: &Digest) -> Result<Option<Image>> {
+        Ok(self.lock().images.iter().find(|i| i.id == *id).cloned())
+    }
+
+    async fn lookup(&self, reference: &Reference) -> Result<Option<Image>> {
+        Ok(self.lock().images.iter().find(|i| i.references.contains(reference)).cloned())
+    }
+
+    async fn remove(&self, image: &Digest) -> Result<Removed> {
         self.call("remove-image", image)?.images.retain(|i| i.id != *image);
-        Ok(())
+        Ok(Removed { deleted: vec![image.clone()], ..Removed::default() })
     }
 
     async fn prepare(&self, container: &ContainerId, _image: &Digest) -> Result<Rootfs> {
@@ -67,9 +76,10 @@ impl Runtime for World {
         let mut state = self.call("start", &bundle.id)?;
         state.pids += 1;
         let started = Started { pid: state.pids, at };
-        state
-            .processes
-            .insert(bundle.id.clone(), ProcessRecord { id: bundle.id.clone(), started, exit: None });
+        state.processes.insert(
+            bundle.id.clone(),
+            ProcessRecord { id: bundle.id.clone(), started, exit: None, paused: false },
+        );
         Ok(started)
     }
 
@@ -186,6 +196,14 @@ impl Volumes for World {
 
     async fn remove(&self, name: &Name) -> Result<()> {
         self.call("remove-volume", name)?.volumes.remove(name);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Archives for World {
+    async fn populate(&self, _rootfs: &Rootfs, path: &Path, _volume: &Path) -> Result<()> {
+        drop(self.call("populate", path.display())?);
         Ok(())
     }
 }

@@ -87,6 +87,7 @@ impl World {
             runtime: Arc::new(self.clone()),
             networks: Arc::new(self.clone()),
             volumes: Arc::new(self.clone()),
+            archives: Arc::new(self.clone()),
             host: self.manages_host.then(|| Arc::new(self.clone()) as Arc<dyn hull_ports::Host>),
             clock: Arc::new(self.clock.clone()),
             entropy: Arc::new(SystemEntropy),
@@ -177,5 +178,12 @@ pub(crate) fn image(reference: &Reference) -> Image {
         architecture: "amd64".into(),
         size: 1,
         created: String::new(),
+        os: "linux".into(),
+        variant: String::new(),
+        author: String::new(),
+        comment: String::new(),
+        repo_digests: BTreeSet::new(),
+        tagged: None,
+        parent: None,
     }
 }

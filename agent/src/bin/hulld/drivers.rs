@@ -41,6 +41,7 @@ pub(crate) async fn compose(arguments: &Arguments) -> Result<Composed> {
         runtime: Arc::new(runtime),
         networks: Arc::new(networks),
         volumes: Arc::new(volumes),
+        archives: Arc::new(hull_archive::Driver::new()),
         host: arguments.os.then(|| host.clone()),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),

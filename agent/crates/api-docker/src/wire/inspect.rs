@@ -136,7 +136,8 @@ fn state(view: View<'_>) -> State {
     };
     match &view.record.state {
         ContainerState::Created => {}
-        ContainerState::Running { pid, started } => {
+        ContainerState::Running { pid, started, paused } => {
+            state.paused = *paused;
             state.pid = *pid;
             state.started_at = started.to_string();
         }

@@ -257,7 +257,12 @@ fn web() -> ContainerSpec {
     web.networks.insert(name("front"), EndpointSpec { aliases: vec!["www".into()], ipv4: None });
     web.ports.push(PortSpec { host_ip: None, host_port: 8080, container_port: 80, protocol: Protocol::Tcp });
     let kind = MountKind::Volume { name: name("data") };
-    web.mounts.push(MountSpec { kind, target: "/data".into(), read_only: false });
+    web.mounts.push(MountSpec {
+        kind,
+        target: "/data".into(),
+        read_only: false,
+        options: Default::default(),
+    });
     web.labels.insert("tier".into(), "front".into());
     web
 }

@@ -44,7 +44,12 @@ fn host_spec(services: &[Option<Service>], internal: bool) -> HostSpec {
         if let Some(volume) = service.volume {
             let volume = name(&format!("v{volume}"));
             let kind = MountKind::Volume { name: volume.clone() };
-            container.mounts.push(MountSpec { kind, target: "/v".into(), read_only: false });
+            container.mounts.push(MountSpec {
+                kind,
+                target: "/v".into(),
+                read_only: false,
+                options: Default::default(),
+            });
             spec.workloads
                 .volumes
                 .insert(volume.clone(), VolumeSpec { name: volume, labels: BTreeMap::new() });
@@ -79,6 +84,13 @@ fn apply(step: &Step, inventory: &mut Inventory) {
             architecture: "amd64".into(),
             size: 0,
             created: String::new(),
+            os: "linux".into(),
+            variant: String::new(),
+            author: String::new(),
+            comment: String::new(),
+            repo_digests: BTreeSet::new(),
+            tagged: None,
+            parent: None,
         }),
         Step::CreateVolume { spec } => inventory.volumes.push(VolumeRecord {
             name: spec.name.clone(),
@@ -86,6 +98,7 @@ fn apply(step: &Step, inventory: &mut Inventory) {
             path: "/v".into(),
             labels: BTreeMap::new(),
             created: now(),
+            anonymous: false,
         }),
         Step::CreateNetwork { spec, subnet, gateway } => inventory.networks.push(NetworkRecord {
             id: String::new(),
@@ -112,10 +125,12 @@ fn apply(step: &Step, inventory: &mut Inventory) {
                 wanted: true,
                 restarts: 0,
                 addresses: BTreeMap::new(),
+                published: Vec::new(),
+                request: None,
             });
         }
         Step::StartContainer { name, .. } => {
-            let state = ContainerState::Running { pid: 1, started: now() };
+            let state = ContainerState::Running { pid: 1, started: now(), paused: false };
             set_state(inventory, |c| c.spec.name == *name, state);
         }
     }
@@ -151,10 +166,12 @@ fn foreign(called: &str) -> ContainerRecord {
         image: Digest::from_sha256([9; 32]),
         owner: Owner::Docker,
         created: now(),
-        state: ContainerState::Running { pid: 7, started: now() },
+        state: ContainerState::Running { pid: 7, started: now(), paused: false },
         wanted: true,
         restarts: 0,
         addresses: BTreeMap::new(),
+        published: Vec::new(),
+        request: None,
     }
 }
 

@@ -121,7 +121,12 @@ fn only_privileged_containers_see_the_kernel() {
 fn volumes_become_binds_of_their_data() {
     let mut with_volume = spec();
     let kind = MountKind::Volume { name: Name::new("data").unwrap() };
-    with_volume.mounts.push(MountSpec { kind, target: "/data".into(), read_only: true });
+    with_volume.mounts.push(MountSpec {
+        kind,
+        target: "/data".into(),
+        read_only: true,
+        options: Default::default(),
+    });
     let value = describe(&with_volume);
     let mount = value["mounts"].as_array().unwrap().last().unwrap().clone();
     assert_eq!((&mount["source"], &mount["destination"]), (&json!("/v/data/_data"), &json!("/data")));

@@ -263,6 +263,7 @@ fn unexpected(answer: &Answer) -> Error {
 
 fn into_record(record: Record) -> ProcessRecord {
     ProcessRecord {
+        paused: false,
         id: record.id,
         started: Started { pid: record.pid, at: record.started },
         exit: record.exit.map(|exit| (exit.status, exit.at)),

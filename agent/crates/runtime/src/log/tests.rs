@@ -32,7 +32,7 @@ fn a_long_line_is_cut_at_16_kib() {
 #[test]
 fn files_are_rotated_and_bounded() {
     let directory = tempfile::tempdir().unwrap();
-    let config = LogConfig { max_size: 1000, max_files: 3 };
+    let config = LogConfig { max_size: 1000, max_files: 3, ..LogConfig::default() };
     let mut writer = Writer::open(directory.path(), &config).unwrap();
     for number in 0..100 {
         writer.line(Source::Stdout, Timestamp::UNIX_EPOCH, format!("line {number}\n").as_bytes()).unwrap();
@@ -63,7 +63,9 @@ fn files_are_rotated_and_bounded() {
 #[test]
 fn one_file_is_replaced_and_bytes_are_shown_as_text() {
     let directory = tempfile::tempdir().unwrap();
-    let mut writer = Writer::open(directory.path(), &LogConfig { max_size: 150, max_files: 1 }).unwrap();
+    let mut writer =
+        Writer::open(directory.path(), &LogConfig { max_size: 150, max_files: 1, ..LogConfig::default() })
+            .unwrap();
     for _ in 0..10 {
         writer.line(Source::Stderr, Timestamp::UNIX_EPOCH, b"\xff\"x\"\n").unwrap();
     }

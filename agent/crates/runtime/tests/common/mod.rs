@@ -141,6 +141,8 @@ impl Host {
             user: String::new(),
             groups: Vec::new(),
             log: LogConfig::default(),
+            stdin_open: false,
+            stdin_once: false,
             init: false,
         }
     }
