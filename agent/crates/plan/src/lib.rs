@@ -7,9 +7,11 @@
 mod accept;
 mod backoff;
 mod diff;
+pub mod health;
 pub mod ipam;
 mod merge;
 pub mod oci;
+pub mod publish;
 mod restart;
 mod status;
 mod validate;

@@ -310,6 +310,11 @@ fn linux(input: &OciInput<'_>) -> Result<Value, OciError> {
     Ok(linux)
 }
 
+/// The limits of a container, for one that runs already.
+pub fn limits(spec: &ContainerSpec) -> Result<oci_spec::runtime::LinuxResources, OciError> {
+    Ok(serde_json::from_value(resources(spec))?)
+}
+
 /// A container's own parameters over those that make an unprivileged user able to ping and to bind low ports, as in Docker.
 fn sysctls(spec: &ContainerSpec) -> BTreeMap<String, String> {
     let mut sysctls = BTreeMap::from([
