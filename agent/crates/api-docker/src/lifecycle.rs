@@ -100,6 +100,6 @@ pub(crate) async fn remove(
     }
     let record = state.engine.find(&id).await?;
     // Hull makes no anonymous volumes, so `v` has nothing to remove.
-    state.engine.remove_by_hand(&record.id, query.flag("force")).await?;
+    state.engine.remove_by_hand(&record.id, hull_engine::RemoveRequest { force: query.flag("force"), volumes: query.flag("v") }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

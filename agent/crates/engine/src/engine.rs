@@ -1,18 +1,18 @@
 //! The engine: opened once, shared by the reconciler and the APIs.
 
-use crate::events::Event;
+use crate::SeccompProfile;
+use crate::events::{Bus, Event};
 use crate::failures::Failures;
 use crate::find::{FindError, find};
+use crate::health::Checks;
 use crate::ledger::{Durability, Ledger, LedgerError};
 use crate::locks::Locks;
 use crate::progress::{Board, Mark};
-use crate::{SeccompProfile, start};
-use hull_model::{
-    ContainerId, ContainerRecord, ContainerState, ExitStatus, HostFacts, InProgress, Inventory, StepKey,
-};
-use hull_ports::{Drivers, Error, ProcessRecord, Result, RuntimeEvent};
+use crate::records::Records;
+use hull_model::{ContainerId, ContainerRecord, ContainerState, HostFacts, InProgress, Inventory, StepKey};
+use hull_ports::{Drivers, Error, ProcessRecord, Result};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, broadcast, watch};
@@ -38,6 +38,10 @@ pub struct Engine {
 pub(crate) struct Inner {
     pub(crate) drivers: Drivers,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) records: Records,
+    pub(crate) checks: Checks,
+    /// Containers that go with their process, but not with its next end.
+    pub(crate) kept: Mutex<BTreeSet<ContainerId>>,
     pub(crate) settings: Settings,
     pub(crate) locks: Locks,
     pub(crate) board: Board,
@@ -50,12 +54,9 @@ pub(crate) struct Inner {
     /// Addresses are chosen one container at a time.
     pub(crate) allocation: tokio::sync::Mutex<()>,
     changed: Notify,
-    events: broadcast::Sender<Event>,
+    events: Bus,
     stopping: watch::Sender<bool>,
 }
-
-/// Events a slow listener may miss before it is told so.
-const EVENT_BACKLOG: usize = 1024;
 
 impl From<LedgerError> for Error {
     fn from(source: LedgerError) -> Self {
@@ -68,9 +69,16 @@ impl From<LedgerError> for Error {
 impl Engine {
     /// Opens the engine: settles what happened while no agent ran, adopts what runs, and begins to watch it.
     pub async fn open(drivers: Drivers, ledger: Ledger, settings: Settings) -> Result<Self> {
+        let ledger = Arc::new(ledger);
+        let reading = ledger.clone();
+        let read = tokio::task::spawn_blocking(move || reading.containers()).await;
+        let records = read.map_err(|e| Error::retryable("reading the ledger").because(e))??;
         let inner = Inner {
             drivers,
-            ledger: Arc::new(ledger),
+            ledger,
+            records: Records::new(records),
+            checks: Checks::default(),
+            kept: Mutex::default(),
             settings,
             locks: Locks::default(),
             board: Board::default(),
@@ -81,7 +89,7 @@ impl Engine {
             notices: Mutex::default(),
             allocation: tokio::sync::Mutex::default(),
             changed: Notify::new(),
-            events: broadcast::channel(EVENT_BACKLOG).0,
+            events: Bus::default(),
             stopping: watch::channel(false).0,
         };
         let engine = Self { inner: Arc::new(inner) };
@@ -89,94 +97,9 @@ impl Engine {
         let events = engine.inner.drivers.runtime.events();
         engine.adopt().await?;
         tokio::spawn(engine.clone().watch_runtime(events));
+        engine.watch_health_of_all();
+        engine.remove_ended().await;
         Ok(engine)
-    }
-
-    /// Brings ledger and kernel together after the agent or the host started.
-    async fn adopt(&self) -> Result<()> {
-        self.settle_all().await?;
-        self.forget_stops().await?;
-        let containers = self.containers().await?;
-        let networks = self.ledger(Ledger::networks).await?;
-        let running: Vec<_> = containers.iter().filter(|c| c.state.is_running()).collect();
-        let sandboxes = running.iter().map(|c| start::sandbox(c, &networks)).collect::<Vec<_>>();
-        self.inner.drivers.networks.restore(&networks, &sandboxes).await?;
-        let ids: Vec<ContainerId> = containers.iter().map(|c| c.id.clone()).collect();
-        self.inner.drivers.images.sweep(&ids).await?;
-        for process in self.inner.drivers.runtime.list().await? {
-            if !ids.contains(&process.id) {
-                self.abandon(&process).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends a process whose container the ledger does not know: its creation or removal was cut short.
-    async fn abandon(&self, process: &ProcessRecord) -> Result<()> {
-        let runtime = &self.inner.drivers.runtime;
-        if process.exit.is_none() {
-            runtime.kill(&process.id).await?;
-            runtime.wait(&process.id).await?;
-        }
-        runtime.remove(&process.id).await
-    }
-
-    async fn watch_runtime(self, mut events: broadcast::Receiver<RuntimeEvent>) {
-        let mut stopping = self.inner.stopping.subscribe();
-        loop {
-            let event = tokio::select! {
-                event = events.recv() => event,
-                _ = stopping.changed() => return,
-            };
-            let settled = match event {
-                Ok(RuntimeEvent::Exited { id, exit, at }) => self.settle(&id, exit, at).await,
-                Ok(RuntimeEvent::OutOfMemory { .. }) => Ok(()),
-                Err(broadcast::error::RecvError::Lagged(_)) => self.settle_all().await,
-                Err(broadcast::error::RecvError::Closed) => return,
-            };
-            if let Err(error) = settled {
-                tracing::error!(error = error.chain(), "recording the end of a container");
-            }
-        }
-    }
-
-    /// Records the end of every container that the ledger still believes to run.
-    async fn settle_all(&self) -> Result<()> {
-        let processes = self.processes().await?;
-        let now = self.now();
-        for (record, boot) in self.ledger(Ledger::containers).await? {
-            let ContainerState::Running { .. } = record.state else { continue };
-            let process = processes.get(&record.id);
-            if process.is_some_and(|p| p.exit.is_none()) {
-                continue;
-            }
-            let interrupted = boot != self.inner.settings.boot;
-            let (exit, at) = match process.and_then(|p| p.exit.clone()) {
-                Some((exit, at)) if !interrupted => (exit, at),
-                _ => (ExitStatus { code: 137, interrupted: true, ..ExitStatus::default() }, now),
-            };
-            self.settle(&record.id, exit, at).await?;
-        }
-        Ok(())
-    }
-
-    /// Records the end of one container's process and takes its network down. Does nothing if it runs (again).
-    async fn settle(&self, id: &ContainerId, exit: ExitStatus, at: Timestamp) -> Result<()> {
-        let Some(record) = self.stored(id).await? else { return Ok(()) };
-        let _turn = self.inner.locks.lock(id.as_str()).await;
-        let Some(record) = self.stored(&record.id).await? else { return Ok(()) };
-        let ContainerState::Running { started, .. } = record.state else { return Ok(()) };
-        if at < started {
-            return Ok(());
-        }
-        self.inner.drivers.networks.detach(id).await?;
-        let attributes = BTreeMap::from([("exitCode".to_owned(), exit.code.to_string())]);
-        let state = ContainerState::Exited { exit, started: Some(started), finished: at };
-        let record = ContainerRecord { state, ..record };
-        self.put(record.clone(), Durability::Relaxed).await?;
-        self.publish("container", "die", &record, attributes);
-        self.changed();
-        Ok(())
     }
 
     /// A mark to be taken before observing, and to be handed on with the plan.
@@ -208,11 +131,11 @@ impl Engine {
     /// All containers: the ledger joined with what the runtime says right now.
     pub async fn containers(&self) -> Result<Vec<ContainerRecord>> {
         let processes = self.processes().await?;
-        let stored = self.ledger(Ledger::containers).await?;
-        Ok(stored.into_iter().map(|(record, _)| join(record, &processes)).collect())
+        let stored = self.inner.records.all();
+        Ok(stored.into_iter().map(|s| join(s.record.as_ref().clone(), &processes)).collect())
     }
 
-    async fn processes(&self) -> Result<HashMap<ContainerId, ProcessRecord>> {
+    pub(crate) async fn processes(&self) -> Result<HashMap<ContainerId, ProcessRecord>> {
         let list = self.inner.drivers.runtime.list().await?;
         Ok(list.into_iter().map(|p| (p.id.clone(), p)).collect())
     }
@@ -281,6 +204,16 @@ impl Engine {
         self.inner.events.subscribe()
     }
 
+    /// The last events, at most 1024, oldest first, and all that follow them: none is missed or told twice.
+    pub fn history(&self) -> (Vec<Event>, broadcast::Receiver<Event>) {
+        self.inner.events.since_ever()
+    }
+
+    /// Tells when a reset begins.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.inner.stopping.subscribe()
+    }
+
     /// Whether a reset has begun: the agent is about to end.
     pub(crate) fn is_stopping(&self) -> bool {
         *self.inner.stopping.borrow()
@@ -316,8 +249,7 @@ impl Engine {
             id: id.to_owned(),
             attributes,
         };
-        // Without listeners there is nobody to tell.
-        _ = self.inner.events.send(event);
+        self.inner.events.tell(event);
     }
 
     /// Uses the ledger on a thread that may block.
@@ -330,14 +262,27 @@ impl Engine {
         Ok(done.map_err(|e| Error::retryable("using the ledger").because(e))??)
     }
 
-    pub(crate) async fn stored(&self, id: &ContainerId) -> Result<Option<ContainerRecord>> {
-        let all = self.ledger(Ledger::containers).await?;
-        Ok(all.into_iter().map(|(record, _)| record).find(|r| r.id == *id))
+    pub(crate) fn stored(&self, id: &ContainerId) -> Option<ContainerRecord> {
+        self.inner.records.get(id).map(|record| record.as_ref().clone())
+    }
+
+    /// The container, or Docker's words for one that is not there.
+    pub(crate) fn existing(&self, id: &ContainerId) -> Result<ContainerRecord> {
+        self.stored(id).ok_or_else(|| Error::not_found(format!("No such container: {id}")))
+    }
+
+    /// One container: the ledger joined with what the runtime says right now.
+    pub(crate) async fn container(&self, id: &ContainerId) -> Result<ContainerRecord> {
+        let record = self.existing(id)?;
+        Ok(join(record, &self.processes().await?))
     }
 
     pub(crate) async fn put(&self, record: ContainerRecord, durability: Durability) -> Result<()> {
         let boot = self.inner.settings.boot.clone();
-        self.ledger(move |l| l.put_container(&record, &boot, durability)).await
+        let (row, of) = (record.clone(), boot.clone());
+        self.ledger(move |l| l.put_container(&row, &of, durability)).await?;
+        self.inner.records.put(record, boot);
+        Ok(())
     }
 
     /// Ends and removes every container and everything the drivers made in the kernel. Images and volumes stay. Steps
@@ -354,9 +299,7 @@ impl Engine {
         for container in self.containers().await? {
             self.remove_container(&container.id).await?;
         }
-        for network in self.ledger(Ledger::networks).await? {
-            self.ledger(move |l| l.remove_network(&network.name)).await?;
-        }
+        self.forget_networks().await?;
         self.inner.drivers.networks.reset().await?;
         self.inner.drivers.runtime.reset().await
     }

@@ -97,6 +97,13 @@ pub(crate) enum Durability {
     Relaxed,
 }
 
+impl Durability {
+    /// Of a container's end. One that goes with its process does so again after a power cut.
+    pub(crate) fn of_removal(record: &ContainerRecord) -> Self {
+        if record.spec.auto_remove { Self::Relaxed } else { Self::Synced }
+    }
+}
+
 /// The open ledger. Calls block for as long as the disk does.
 #[derive(Debug)]
 pub struct Ledger {
@@ -238,8 +245,9 @@ impl Ledger {
     }
 
     /// Forgets a container.
-    pub(crate) fn remove_container(&self, id: &ContainerId) -> Result<()> {
-        self.delete("removing a container", "DELETE FROM containers WHERE id = ?1", id.as_str())
+    pub(crate) fn remove_container(&self, id: &ContainerId, durability: Durability) -> Result<()> {
+        let query = "DELETE FROM containers WHERE id = ?1";
+        self.delete("removing a container", query, id.as_str(), durability)
     }
 
     /// Every network.
@@ -255,7 +263,12 @@ impl Ledger {
 
     /// Forgets a network.
     pub(crate) fn remove_network(&self, name: &Name) -> Result<()> {
-        self.delete("removing a network", "DELETE FROM networks WHERE name = ?1", name.as_str())
+        self.delete(
+            "removing a network",
+            "DELETE FROM networks WHERE name = ?1",
+            name.as_str(),
+            Durability::Synced,
+        )
     }
 
     /// Every volume.
@@ -269,6 +282,16 @@ impl Ledger {
         self.put("writing a volume", query, &record.name, record)
     }
 
+    /// Forgets a volume.
+    pub(crate) fn remove_volume(&self, name: &Name) -> Result<()> {
+        self.delete(
+            "removing a volume",
+            "DELETE FROM volumes WHERE name = ?1",
+            name.as_str(),
+            Durability::Synced,
+        )
+    }
+
     fn put<T: Serialize>(&self, doing: &'static str, query: &str, name: &Name, record: &T) -> Result<()> {
         let text = encode(doing, record)?;
         self.with(Durability::Synced, |connection| {
@@ -277,9 +300,10 @@ impl Ledger {
         })
     }
 
-    fn delete(&self, doing: &'static str, query: &str, key: &str) -> Result<()> {
-        self.with(Durability::Synced, |connection| {
-            connection.execute(query, [key]).map_err(statement(doing))?;
+    fn delete(&self, doing: &'static str, query: &str, key: &str, durability: Durability) -> Result<()> {
+        self.with(durability, |connection| {
+            let mut prepared = connection.prepare_cached(query).map_err(statement(doing))?;
+            prepared.execute([key]).map_err(statement(doing))?;
             Ok(())
         })
     }

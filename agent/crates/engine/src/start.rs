@@ -2,54 +2,54 @@
 
 use crate::engine::Engine;
 use crate::ledger::{Durability, Ledger};
+use crate::mounts::make_bind_sources;
 use hull_model::{
-    ContainerId, ContainerRecord, ContainerState, ExitStatus, ImageConfig, MountKind, Name, NetworkRecord,
-    SeccompChoice,
+    ContainerId, ContainerRecord, ContainerState, ExitStatus, ImageConfig, Name, NetworkMode, NetworkRecord,
+    Owner, SeccompChoice,
 };
 use hull_plan::{failures_in_a_row, oci};
 use hull_ports::{Bundle, Endpoint, Error, ErrorClass, Result, SandboxSpec, Started};
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 impl Engine {
     /// Starts a container that does not run. `restart` says that its policy asks for it, which counts against it.
     pub async fn start_container(&self, id: &ContainerId, restart: bool) -> Result<()> {
-        let _turn = self.inner.locks.lock(id.as_str()).await;
+        let turn = self.inner.locks.lock(id.as_str()).await;
         let missing = || Error::not_found(format!("No such container: {id}"));
-        let record = self.stored(id).await?.ok_or_else(missing)?;
-        if self.containers().await?.iter().any(|c| c.id == *id && c.state.is_running()) {
+        let record = self.stored(id).ok_or_else(missing)?;
+        if self.processes().await?.get(id).is_some_and(|p| p.exit.is_none()) {
             return Ok(());
         }
         let restarts = if restart { next_restart(&record) } else { 0 };
-        let record = ContainerRecord { restarts, wanted: true, ..record };
-        match self.launch(&record).await {
+        let mut record = ContainerRecord { restarts, wanted: true, ..record };
+        match self.launch(&mut record).await {
             Ok(started) => {
                 let state = ContainerState::Running { pid: started.pid, started: started.at, paused: false };
                 let record = ContainerRecord { state, ..record };
                 self.put(record.clone(), Durability::Relaxed).await?;
                 self.publish("container", "start", &record, BTreeMap::new());
                 self.changed();
-                self.settle_if_ended(&record).await
+                self.watch_health(&record).await;
+                let ended = self.settle_if_ended(&record).await?;
+                drop(turn);
+                if ended && record.spec.auto_remove {
+                    self.remove_by_itself(id).await;
+                }
+                Ok(())
             }
             Err(error) => self.not_started(record, error).await,
         }
     }
 
     /// A process may end before its start is written down; then its event found nothing to settle.
-    async fn settle_if_ended(&self, record: &ContainerRecord) -> Result<()> {
-        let processes = self.inner.drivers.runtime.list().await?;
-        let ended = processes.into_iter().find(|p| p.id == record.id).and_then(|p| p.exit);
-        let (Some((exit, at)), ContainerState::Running { started, .. }) = (ended, &record.state) else {
-            return Ok(());
-        };
-        self.inner.drivers.networks.detach(&record.id).await?;
-        let attributes = BTreeMap::from([("exitCode".to_owned(), exit.code.to_string())]);
-        let state = ContainerState::Exited { exit, started: Some(*started), finished: at };
-        let record = ContainerRecord { state, ..record.clone() };
-        self.put(record.clone(), Durability::Relaxed).await?;
-        self.publish("container", "die", &record, attributes);
-        self.changed();
-        Ok(())
+    async fn settle_if_ended(&self, record: &ContainerRecord) -> Result<bool> {
+        let ended = self.processes().await?.remove(&record.id).and_then(|p| p.exit);
+        match ended {
+            Some((exit, at)) => Ok(self.settle_record(record.clone(), exit, at).await?.is_some()),
+            None => Ok(false),
+        }
     }
 
     /// Takes back what was made for a start that failed, and remembers why it failed.
@@ -60,29 +60,33 @@ impl Engine {
             ErrorClass::Permanent => 126,
             ErrorClass::Retryable | ErrorClass::Conflict => 125,
         };
+        let by_hand = record.owner == Owner::Docker;
         let exit = ExitStatus { code, error: error.chain(), ..ExitStatus::default() };
-        // A container that was never started stays created, so that its start is planned again.
-        if record.state != ContainerState::Created {
+        // A declared container that was never started stays created, so that its start is planned again.
+        if record.state != ContainerState::Created || by_hand {
             let state = ContainerState::Exited { exit, started: None, finished: self.now() };
-            self.put(ContainerRecord { state, ..record }, Durability::Relaxed).await?;
+            let wanted = record.wanted && !by_hand;
+            self.put(ContainerRecord { state, wanted, ..record }, Durability::Relaxed).await?;
         }
-        Err(error)
+        // The container is there: what was not found is its program, which a client takes for a bad request.
+        match error.class {
+            ErrorClass::NotFound if by_hand => Err(error.classed(ErrorClass::Permanent)),
+            _ => Err(error),
+        }
     }
 
-    async fn launch(&self, record: &ContainerRecord) -> Result<Started> {
+    async fn launch(&self, record: &mut ContainerRecord) -> Result<Started> {
         let drivers = &self.inner.drivers;
         let image = self.image_config(record).await?;
+        self.ensure_volumes(record).await?;
         let volumes = self.volume_paths(record).await?;
         make_bind_sources(record)?;
         let rootfs = drivers.images.prepare(&record.id, &record.image).await?;
         let networks = self.ledger(Ledger::networks).await?;
-        let sandbox = match record.spec.networks.is_empty() {
-            true => None,
-            false => Some(drivers.networks.attach(&sandbox(record, &networks)).await?),
-        };
-        let etc = self.write_etc(record, &networks)?;
-        let spec =
-            self.describe(record, &image, sandbox.as_ref().map(|s| s.netns.as_path()), &volumes, &etc)?;
+        let netns = self.join_network(record, &image, &networks).await?;
+        let others = self.others(record)?;
+        let etc = self.write_etc(record, &networks, &others)?;
+        let spec = self.describe(record, &image, netns.as_deref(), &volumes, &etc)?;
         let bundle = Bundle {
             id: record.id.clone(),
             spec,
@@ -95,6 +99,40 @@ impl Engine {
             stdin_once: record.spec.stdin_once,
         };
         drivers.runtime.start(&bundle).await
+    }
+
+    /// Makes the container's own network, or finds the one it shares.
+    async fn join_network(
+        &self,
+        record: &mut ContainerRecord,
+        image: &ImageConfig,
+        networks: &[NetworkRecord],
+    ) -> Result<Option<PathBuf>> {
+        match &record.spec.network {
+            NetworkMode::Host => return Ok(None),
+            NetworkMode::Container(other) => {
+                let pid = self.pid_of(other).await?;
+                return Ok(Some(PathBuf::from(format!("/proc/{pid}/ns/net"))));
+            }
+            NetworkMode::Private => {}
+        }
+        if !has_sandbox(record) {
+            return Ok(None);
+        }
+        let sandbox = self.attach_with_ports(record, image, networks).await?;
+        Ok(Some(sandbox.netns))
+    }
+
+    /// The main process of another container whose namespaces are to be joined.
+    pub(crate) async fn pid_of(&self, other: &str) -> Result<i32> {
+        let record = self.find(other).await?;
+        match record.state {
+            ContainerState::Running { pid, .. } => Ok(pid),
+            _ => Err(Error::conflict(format!(
+                "cannot join network namespace of a non running container: {}",
+                record.id
+            ))),
+        }
     }
 
     fn describe(
@@ -114,15 +152,10 @@ impl Engine {
     }
 
     async fn image_config(&self, record: &ContainerRecord) -> Result<ImageConfig> {
-        let images = self.inner.drivers.images.list().await?;
-        let image = images.into_iter().find(|i| i.id == record.image).map(|i| i.config);
-        image.ok_or_else(|| Error::not_found(format!("No such image: {}", record.spec.image.familiar())))
-    }
-
-    async fn volume_paths(&self, record: &ContainerRecord) -> Result<BTreeMap<Name, PathBuf>> {
-        let volumes = self.ledger(Ledger::volumes).await?;
-        let used: Vec<&Name> = record.spec.volumes().collect();
-        Ok(volumes.into_iter().filter(|v| used.contains(&&v.name)).map(|v| (v.name, v.path)).collect())
+        let image = self.inner.drivers.images.image(&record.image).await?;
+        image
+            .map(|i| i.config)
+            .ok_or_else(|| Error::not_found(format!("No such image: {}", record.spec.image.familiar())))
     }
 
     pub(crate) fn etc_dir(&self, id: &ContainerId) -> PathBuf {
@@ -134,12 +167,16 @@ impl Engine {
         &self,
         record: &ContainerRecord,
         networks: &[NetworkRecord],
+        others: &[(String, Ipv4Addr)],
     ) -> Result<BTreeMap<PathBuf, PathBuf>> {
         let dir = self.etc_dir(&record.id);
         let gateway = networks.iter().find(|n| record.spec.networks.contains_key(&n.name)).map(|n| n.gateway);
         let mut files = BTreeMap::from([
             ("hostname", oci::hostname(&record.id, &record.spec) + "\n"),
-            ("hosts", oci::hosts_file(&record.id, &record.spec, &record.addresses, gateway)),
+            (
+                "hosts",
+                oci::hosts_file(&record.id, &record.spec, &record.addresses, gateway) + &linked(others),
+            ),
         ]);
         files.extend(oci::resolv_conf(&record.spec).map(|text| ("resolv.conf", text)));
         let write = || -> std::io::Result<BTreeMap<PathBuf, PathBuf>> {
@@ -157,6 +194,11 @@ impl Engine {
     }
 }
 
+/// Lines of /etc/hosts for linked containers.
+fn linked(others: &[(String, Ipv4Addr)]) -> String {
+    others.iter().map(|(names, address)| format!("{address}\t{names}\n")).collect()
+}
+
 fn next_restart(record: &ContainerRecord) -> u32 {
     match &record.state {
         ContainerState::Exited { started, finished, exit } if !exit.interrupted => {
@@ -166,18 +208,9 @@ fn next_restart(record: &ContainerRecord) -> u32 {
     }
 }
 
-/// `-v` and `create_host_path` make a missing host directory. What is there already may be a file, a socket or a device.
-fn make_bind_sources(record: &ContainerRecord) -> Result<()> {
-    for mount in &record.spec.mounts {
-        if let MountKind::Bind { source, create: true } = &mount.kind
-            && !source.exists()
-        {
-            std::fs::create_dir_all(source).map_err(|e| {
-                Error::permanent(format!("making host directory {}", source.display())).because(e)
-            })?;
-        }
-    }
-    Ok(())
+/// Whether the container has a network namespace with interfaces of its own.
+pub(crate) fn has_sandbox(record: &ContainerRecord) -> bool {
+    record.spec.network == NetworkMode::Private && !record.spec.networks.is_empty()
 }
 
 /// A container's network as its driver wants it.
@@ -188,12 +221,15 @@ pub(crate) fn sandbox(record: &ContainerRecord, networks: &[NetworkRecord]) -> S
         let own = [record.spec.name.to_string(), record.id.short().to_owned()];
         let names =
             own.into_iter().chain(record.spec.hostname.clone()).chain(endpoint.aliases.iter().cloned());
-        Some(Endpoint { network: network.clone(), address, names: names.map(|n| n.to_lowercase()).collect() })
+        // In the default network containers do not know each other by name, as in Docker.
+        let known = network.name.as_str() != crate::networks::DEFAULT;
+        let names = names.filter(|_| known).map(|n| n.to_lowercase()).collect();
+        Some(Endpoint { network: network.clone(), address, names })
     };
     SandboxSpec {
         container: record.id.clone(),
         endpoints: networks.iter().filter_map(endpoint).collect(),
-        ports: record.spec.ports.clone(),
+        ports: record.published.clone(),
         dns: record.spec.dns.clone(),
     }
 }

@@ -1,12 +1,14 @@
 //! What a person does by hand holds against the reconciler, and the host spec holds against a person.
 
-use hull_engine::{Engine, Ledger, Settings, StopRequest};
+use hull_engine::{Engine, Ledger, RemoveRequest, Settings, StopRequest};
 use hull_model::{ContainerRecord, ContainerState, HostSpec, MountKind, MountSpec, Owner, RestartPolicy};
 use hull_ports::ErrorClass;
 use hull_testkit::{World, container};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
+
+const FORCE: RemoveRequest = RemoveRequest { force: true, volumes: false };
 
 fn no_filter(_: &BTreeSet<String>) -> oci_spec::runtime::LinuxSeccomp {
     oci_spec::runtime::LinuxSeccomp::default()
@@ -76,7 +78,7 @@ async fn what_the_host_spec_declares_cannot_be_removed_by_hand() {
     let (world, dir) = (World::with_images(&["web"]), tempfile::tempdir().unwrap());
     let engine = open(&world, dir.path(), "one").await;
     let web = bring_up(&engine, &world, Owner::HostSpec).await;
-    let refused = engine.remove_by_hand(&web.id, true).await.unwrap_err();
+    let refused = engine.remove_by_hand(&web.id, FORCE).await.unwrap_err();
     assert_eq!(refused.class, ErrorClass::Conflict);
     assert!(refused.message.contains("declared in the host spec"), "{refused}");
     assert!(engine.find("web").await.unwrap().state.is_running());
@@ -87,8 +89,11 @@ async fn a_running_container_is_removed_by_force_only() {
     let (world, dir) = (World::with_images(&["web"]), tempfile::tempdir().unwrap());
     let engine = open(&world, dir.path(), "one").await;
     let web = bring_up(&engine, &world, Owner::Docker).await;
-    assert_eq!(engine.remove_by_hand(&web.id, false).await.unwrap_err().class, ErrorClass::Conflict);
-    engine.remove_by_hand(&web.id, true).await.unwrap();
+    assert_eq!(
+        engine.remove_by_hand(&web.id, RemoveRequest::default()).await.unwrap_err().class,
+        ErrorClass::Conflict
+    );
+    engine.remove_by_hand(&web.id, FORCE).await.unwrap();
     assert_eq!(engine.find("web").await.unwrap_err().class, ErrorClass::NotFound);
 }
 

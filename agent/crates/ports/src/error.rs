@@ -64,6 +64,13 @@ impl Error {
         self
     }
 
+    /// The same failure, which means something else to this caller.
+    #[must_use]
+    pub fn classed(mut self, class: ErrorClass) -> Self {
+        self.class = class;
+        self
+    }
+
     /// Adds the cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
