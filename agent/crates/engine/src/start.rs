@@ -94,7 +94,8 @@ impl Engine {
             user: record.spec.user.clone().unwrap_or_else(|| image.user.clone()),
             groups: record.spec.group_add.clone(),
             log: record.spec.log.clone(),
-            init: record.spec.init,
+            // Process 1 of the host or of another container is there already.
+            init: record.spec.init && record.spec.pid == NamespaceMode::Private,
             stdin_open: record.spec.stdin_open,
             stdin_once: record.spec.stdin_once,
         };
@@ -147,7 +148,19 @@ impl Engine {
         let filtered = !record.spec.privileged && record.spec.seccomp == SeccompChoice::Default;
         let capabilities = oci::capabilities(&record.spec).map_err(invalid)?;
         let seccomp = filtered.then(|| (self.inner.settings.seccomp)(&capabilities));
-        let input = oci::OciInput { id: &record.id, spec: &record.spec, image, netns, volumes, etc, seccomp };
+        let input = oci::OciInput {
+            id: &record.id,
+            spec: &record.spec,
+            image,
+            netns,
+            joined: oci::Joined::default(),
+            volumes,
+            etc,
+            devices: &[],
+            numbers: &oci::DeviceNumbers::new(),
+            cdi: &oci::Edits::default(),
+            seccomp,
+        };
         oci::runtime_spec(&input).map_err(invalid)
     }
 

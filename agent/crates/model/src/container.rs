@@ -75,6 +75,9 @@ pub struct ContainerSpec {
     /// System call filter.
     #[serde(default)]
     pub seccomp: SeccompChoice,
+    /// AppArmor profile, by its name in the kernel; none if `None` or `unconfined`.
+    #[serde(default)]
+    pub apparmor: Option<String>,
     /// Signal that asks it to stop; the image's or SIGTERM otherwise.
     #[serde(default)]
     pub stop_signal: Option<String>,
@@ -202,6 +205,7 @@ impl ContainerSpec {
             read_only: false,
             no_new_privileges: false,
             seccomp: SeccompChoice::default(),
+            apparmor: None,
             stop_signal: None,
             stop_grace_seconds: None,
             init: false,
@@ -267,12 +271,15 @@ pub struct MountSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MountOptions {
-    /// Of a bind or volume: `private`, `rprivate`, `slave`, `rslave`; `shared` and `rshared` are refused by the runtime.
+    /// Of a bind or volume: `private`, `rprivate`, `slave`, `rslave`, `shared` or `rshared`; `rprivate` if `None`.
     pub propagation: Option<String>,
     /// Of a bind: do not take along what is mounted below the source.
     pub not_recursive: bool,
-    /// Of a read-only bind or volume: also everything mounted below it.
+    /// Of a read-only bind or volume: a kernel that cannot also protect everything mounted below it is refused. (Where the
+    /// kernel can, that is protected in any case.)
     pub recursive_read_only: bool,
+    /// Of a read-only bind or volume: what is mounted below it stays writable.
+    pub writable_below: bool,
     /// Of a volume: do not fill an empty one with what the image has at the target.
     pub no_copy: bool,
     /// Of a volume: only this directory in it.
@@ -408,7 +415,7 @@ pub enum RestartPolicy {
 pub struct Resources {
     /// Bytes of memory.
     pub memory: Option<u64>,
-    /// Bytes of memory and swap together, as Docker counts.
+    /// Bytes of memory and swap together, as Docker counts; no limit of swap from 2⁶³ on.
     pub memory_swap: Option<u64>,
     /// Bytes below which memory is not reclaimed under pressure.
     pub memory_reservation: Option<u64>,

@@ -1,5 +1,6 @@
 use super::*;
-use hull_model::{Reference, Resources};
+use hull_model::{MountKind, MountSpec, Reference, Resources};
+use std::collections::BTreeSet;
 
 fn spec() -> ContainerSpec {
     ContainerSpec::new(Name::new("web").unwrap(), Reference::parse("web").unwrap())
@@ -18,9 +19,21 @@ fn describe(spec: &ContainerSpec) -> Value {
     let id = ContainerId::from_random([7; 32]);
     let volumes = BTreeMap::from([(Name::new("data").unwrap(), PathBuf::from("/v/data/_data"))]);
     let etc = BTreeMap::new();
-    let input =
-        OciInput { id: &id, spec, image: &image(), netns: None, volumes: &volumes, etc: &etc, seccomp: None };
+    let (image, numbers, cdi) = (image(), DeviceNumbers::new(), Edits::default());
+    let input = input(&id, spec, &image, (&volumes, &etc, &numbers, &cdi));
     serde_json::to_value(runtime_spec(&input).unwrap()).unwrap()
+}
+
+type Places<'a> = (&'a BTreeMap<Name, PathBuf>, &'a BTreeMap<PathBuf, PathBuf>, &'a DeviceNumbers, &'a Edits);
+
+fn input<'a>(
+    id: &'a ContainerId,
+    spec: &'a ContainerSpec,
+    image: &'a ImageConfig,
+    (volumes, etc, numbers, cdi): Places<'a>,
+) -> OciInput<'a> {
+    let (joined, devices) = (Joined::default(), &[]);
+    OciInput { id, spec, image, netns: None, joined, volumes, etc, devices, numbers, cdi, seccomp: None }
 }
 
 #[test]
@@ -44,16 +57,8 @@ fn an_own_entrypoint_clears_the_images_command() {
 fn an_image_without_a_program_is_named() {
     let id = ContainerId::from_random([7; 32]);
     let (volumes, etc, image) = (BTreeMap::new(), BTreeMap::new(), ImageConfig::default());
-    let spec = spec();
-    let input = OciInput {
-        id: &id,
-        spec: &spec,
-        image: &image,
-        netns: None,
-        volumes: &volumes,
-        etc: &etc,
-        seccomp: None,
-    };
+    let (spec, numbers, cdi) = (spec(), DeviceNumbers::new(), Edits::default());
+    let input = input(&id, &spec, &image, (&volumes, &etc, &numbers, &cdi));
     assert!(runtime_spec(&input).unwrap_err().to_string().contains("web:latest"));
 }
 
@@ -130,7 +135,7 @@ fn volumes_become_binds_of_their_data() {
     let value = describe(&with_volume);
     let mount = value["mounts"].as_array().unwrap().last().unwrap().clone();
     assert_eq!((&mount["source"], &mount["destination"]), (&json!("/v/data/_data"), &json!("/data")));
-    assert!(mount["options"].as_array().unwrap().contains(&json!("ro")));
+    assert!(mount["options"].as_array().unwrap().contains(&json!("rro")));
 }
 
 #[test]

@@ -1,0 +1,136 @@
+//! Limits, in the units of the OCI configuration.
+
+use super::OciError;
+use hull_model::{DeviceRate, Resources};
+use oci_spec::runtime::LinuxResources;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Device numbers, major and minor, of paths on the host.
+pub type DeviceNumbers = BTreeMap<PathBuf, (u64, u64)>;
+
+/// Microseconds in which a share of the CPUs is measured.
+const PERIOD: u64 = 100_000;
+
+/// The limits of a container, without rules for devices: what an update of a running one sets.
+///
+/// # Errors
+/// A device that `numbers` does not have.
+pub fn linux_resources(resources: &Resources, numbers: &DeviceNumbers) -> Result<LinuxResources, OciError> {
+    Ok(serde_json::from_value(limits(resources, numbers)?)?)
+}
+
+/// Paths of devices that the limits name.
+pub fn limited_devices(resources: &Resources) -> impl Iterator<Item = &PathBuf> {
+    let lists = [
+        &resources.blkio_weight_device,
+        &resources.device_read_bps,
+        &resources.device_write_bps,
+        &resources.device_read_iops,
+        &resources.device_write_iops,
+    ];
+    lists.into_iter().flatten().map(|rate| &rate.path)
+}
+
+pub(super) fn limits(resources: &Resources, numbers: &DeviceNumbers) -> Result<Value, OciError> {
+    let mut value = Map::new();
+    let parts = [
+        ("memory", memory(resources)),
+        ("cpu", cpu(resources)),
+        ("blockIO", block(resources, numbers)?),
+        ("pids", resources.pids.map(|limit| ("limit", json!(limit))).into_iter().collect()),
+    ];
+    for (name, entries) in parts {
+        let map: Map<String, Value> = entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        if !map.is_empty() {
+            value.insert(name.to_owned(), Value::Object(map));
+        }
+    }
+    Ok(Value::Object(value))
+}
+
+type Entries = Vec<(&'static str, Value)>;
+
+fn memory(r: &Resources) -> Entries {
+    let mut entries = Entries::new();
+    entries.extend(r.memory.map(|v| ("limit", bytes(v))));
+    entries.extend(r.memory_reservation.map(|v| ("reservation", bytes(v))));
+    entries.extend(swap(r).map(|v| ("swap", bytes(v))));
+    entries.extend(r.memory_swappiness.map(|v| ("swappiness", json!(v))));
+    if r.oom_kill_disable {
+        entries.push(("disableOOMKiller", json!(true)));
+    }
+    entries
+}
+
+/// Bytes as the signed number of the configuration, where less than nothing is no limit.
+fn bytes(value: u64) -> Value {
+    json!(i64::try_from(value).unwrap_or(-1))
+}
+
+/// Memory and swap together. A memory limit alone allows as much swap again, as in Docker.
+fn swap(r: &Resources) -> Option<u64> {
+    r.memory_swap.or_else(|| r.memory.map(|m| m.saturating_mul(2)))
+}
+
+fn cpu(r: &Resources) -> Entries {
+    let mut entries = Entries::new();
+    let share = r.nano_cpus.map(|n| n.saturating_mul(PERIOD) / 1_000_000_000);
+    let quota = share.map(|q| json!(q)).or(r.cpu_quota.map(|q| json!(q)));
+    let period = r.nano_cpus.map(|_| PERIOD).or(r.cpu_period);
+    entries.extend(quota.map(|v| ("quota", v)));
+    entries.extend(period.map(|v| ("period", json!(v))));
+    entries.extend(r.cpu_shares.map(|v| ("shares", json!(v))));
+    entries.extend(r.cpuset.as_ref().map(|v| ("cpus", json!(v))));
+    entries.extend(r.cpuset_mems.as_ref().map(|v| ("mems", json!(v))));
+    entries
+}
+
+fn block(r: &Resources, numbers: &DeviceNumbers) -> Result<Entries, OciError> {
+    let mut entries = Entries::new();
+    entries.extend(r.blkio_weight.map(|v| ("weight", json!(v))));
+    let lists = [
+        ("weightDevice", "weight", &r.blkio_weight_device),
+        ("throttleReadBpsDevice", "rate", &r.device_read_bps),
+        ("throttleWriteBpsDevice", "rate", &r.device_write_bps),
+        ("throttleReadIOPSDevice", "rate", &r.device_read_iops),
+        ("throttleWriteIOPSDevice", "rate", &r.device_write_iops),
+    ];
+    for (name, what, list) in lists.into_iter().filter(|(.., list)| !list.is_empty()) {
+        let of = |rate: &DeviceRate| {
+            let missing = || OciError::NoDevice(rate.path.clone());
+            let (major, minor) = numbers.get(&rate.path).ok_or_else(missing)?;
+            Ok(json!({ "major": major, "minor": minor, what: rate.value }))
+        };
+        entries.push((name, Value::Array(list.iter().map(of).collect::<Result<_, OciError>>()?)));
+    }
+    Ok(entries)
+}
+
+/// The control group of a container: below Hull's own, or below the one that is asked for, from the root of the hierarchy. The
+/// name of a slice stands for its place among slices, as systemd has it: `a-b.slice` is `a.slice/a-b.slice`.
+///
+/// # Errors
+/// A path with `..`, or a name that is none of a slice.
+pub(super) fn cgroup_path(parent: Option<&str>, id: &str) -> Result<String, OciError> {
+    let Some(parent) = parent.filter(|p| !p.is_empty()) else { return Ok(format!("/hull/{id}")) };
+    let wrong = || OciError::CgroupParent(parent.to_owned());
+    let parts: Vec<&str> = parent.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if parts.contains(&"..") || parent.contains(['\0', '\n']) {
+        return Err(wrong());
+    }
+    if let ([name], Some(stem)) = (parts.as_slice(), parent.strip_suffix(".slice")) {
+        if stem == "-" {
+            return Ok(format!("/{id}"));
+        }
+        if stem.is_empty() || stem.split('-').any(str::is_empty) || name.len() != parent.len() {
+            return Err(wrong());
+        }
+        let ends = stem.match_indices('-').map(|(at, _)| at).chain([stem.len()]);
+        let slices: Vec<String> = ends.map(|end| format!("{}.slice", &stem[..end])).collect();
+        return Ok(format!("/{}/{id}", slices.join("/")));
+    }
+    let parents: String = parts.iter().map(|part| format!("/{part}")).collect();
+    Ok(format!("{parents}/{id}"))
+}
