@@ -10,6 +10,7 @@ pub mod namespace;
 pub mod netns;
 pub mod openat2;
 pub mod pidfd;
+pub mod pipe;
 pub mod prctl;
 pub mod process;
 pub mod resolve;
