@@ -8,6 +8,8 @@ mod adopt;
 mod commit;
 mod containers;
 mod create;
+mod describe;
+mod devices;
 mod engine;
 mod events;
 mod execute;

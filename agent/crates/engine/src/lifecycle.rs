@@ -191,7 +191,8 @@ impl Engine {
         record.spec.restart = update.restart.unwrap_or(record.spec.restart);
         record.request = update.request.or(record.request);
         if record.state.is_running() {
-            let limits = hull_plan::oci::limits(&record.spec)
+            let numbers = crate::devices::device_numbers(&record.spec.resources)?;
+            let limits = hull_plan::oci::linux_resources(&record.spec.resources, &numbers)
                 .map_err(|e| Error::permanent(format!("updating container {id}")).because(e))?;
             self.inner.drivers.runtime.update(id, &limits).await?;
         }

@@ -4,8 +4,8 @@ use crate::engine::Engine;
 use crate::ledger::{Durability, Ledger};
 use crate::mounts::make_bind_sources;
 use hull_model::{
-    ContainerId, ContainerRecord, ContainerState, ExitStatus, ImageConfig, Name, NetworkMode, NetworkRecord,
-    Owner, SeccompChoice,
+    ContainerId, ContainerRecord, ContainerState, ExitStatus, ImageConfig, NamespaceMode, NetworkMode,
+    NetworkRecord, Owner,
 };
 use hull_plan::{failures_in_a_row, oci};
 use hull_ports::{Bundle, Endpoint, Error, ErrorClass, Result, SandboxSpec, Started};
@@ -86,13 +86,13 @@ impl Engine {
         let netns = self.join_network(record, &image, &networks).await?;
         let others = self.others(record)?;
         let etc = self.write_etc(record, &networks, &others)?;
-        let spec = self.describe(record, &image, netns.as_deref(), &volumes, &etc)?;
+        let described = self.describe(record, &image, netns.as_deref(), &volumes, &etc).await?;
         let bundle = Bundle {
             id: record.id.clone(),
-            spec,
+            spec: described.spec,
             rootfs,
             user: record.spec.user.clone().unwrap_or_else(|| image.user.clone()),
-            groups: record.spec.group_add.clone(),
+            groups: described.groups,
             log: record.spec.log.clone(),
             // Process 1 of the host or of another container is there already.
             init: record.spec.init && record.spec.pid == NamespaceMode::Private,
@@ -134,34 +134,6 @@ impl Engine {
                 record.id
             ))),
         }
-    }
-
-    fn describe(
-        &self,
-        record: &ContainerRecord,
-        image: &ImageConfig,
-        netns: Option<&Path>,
-        volumes: &BTreeMap<Name, PathBuf>,
-        etc: &BTreeMap<PathBuf, PathBuf>,
-    ) -> Result<oci_spec::runtime::Spec> {
-        let invalid = |e| Error::permanent(format!("starting container {}", record.spec.name)).because(e);
-        let filtered = !record.spec.privileged && record.spec.seccomp == SeccompChoice::Default;
-        let capabilities = oci::capabilities(&record.spec).map_err(invalid)?;
-        let seccomp = filtered.then(|| (self.inner.settings.seccomp)(&capabilities));
-        let input = oci::OciInput {
-            id: &record.id,
-            spec: &record.spec,
-            image,
-            netns,
-            joined: oci::Joined::default(),
-            volumes,
-            etc,
-            devices: &[],
-            numbers: &oci::DeviceNumbers::new(),
-            cdi: &oci::Edits::default(),
-            seccomp,
-        };
-        oci::runtime_spec(&input).map_err(invalid)
     }
 
     async fn image_config(&self, record: &ContainerRecord) -> Result<ImageConfig> {
