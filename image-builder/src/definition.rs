@@ -32,7 +32,7 @@ Package: *
 Pin: release n=trixie-backports
 Pin-Priority: 60
 
-Package: ostree ostree-boot libostree-1-1 libcomposefs1 composefs libgpgme45 libgpg-error0 libassuan9 user-mode-linux
+Package: ostree ostree-boot libostree-1-1 libcomposefs1 composefs libgpgme45 libgpg-error0 libassuan9 user-mode-linux docker-cli
 Pin: release n=forky
 Pin-Priority: 990
 
@@ -47,9 +47,11 @@ pub const TOOL_PACKAGES: &[&str] = &[
     "ca-certificates",
     "composefs",
     "crun",
+    "docker-cli",
     "docker-registry",
     "dosfstools",
     "e2fsprogs",
+    "erofs-utils",
     "gdisk",
     "iproute2",
     "kmod",
