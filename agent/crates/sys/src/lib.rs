@@ -3,6 +3,7 @@
 //! Every function here does one system call or a short fixed sequence of them, takes and returns owned or borrowed
 //! descriptors, and reports the kernel's error as [`std::io::Error`]. Nothing here decides anything.
 
+pub mod bpf;
 pub mod capability;
 pub mod link;
 pub mod mount;

@@ -128,8 +128,32 @@ pub fn set_attributes(
     recursive: bool,
     userns: Option<BorrowedFd<'_>>,
 ) -> io::Result<()> {
-    let attributes =
-        MountAttr { set, clear, propagation: 0, userns: userns.map_or(0, |fd| fd.as_raw_fd() as u64) };
+    let userns = userns.map_or(0, |fd| fd.as_raw_fd() as u64);
+    set_attr(mount, &MountAttr { set, clear, propagation: 0, userns }, recursive)
+}
+
+/// Where mounts made below a mount appear, and which appear there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// Nowhere, and none.
+    Private,
+    /// Nowhere, and those made below the mount this one was cloned from.
+    Slave,
+    /// Below all mounts of one group, and theirs.
+    Shared,
+}
+
+/// Sets the propagation of a mount, and of everything below it if `recursive`.
+pub fn set_propagation(mount: BorrowedFd<'_>, propagation: Propagation, recursive: bool) -> io::Result<()> {
+    let propagation = match propagation {
+        Propagation::Private => libc::MS_PRIVATE,
+        Propagation::Slave => libc::MS_SLAVE,
+        Propagation::Shared => libc::MS_SHARED,
+    };
+    set_attr(mount, &MountAttr { set: 0, clear: 0, propagation, userns: 0 }, recursive)
+}
+
+fn set_attr(mount: BorrowedFd<'_>, attributes: &MountAttr, recursive: bool) -> io::Result<()> {
     let flags = libc::AT_EMPTY_PATH as libc::c_uint | if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the structure is valid and its true size is passed.
     ret(unsafe {
@@ -138,7 +162,7 @@ pub fn set_attributes(
             mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            std::ptr::from_ref(&attributes),
+            std::ptr::from_ref(attributes),
             std::mem::size_of::<MountAttr>(),
         )
     })
