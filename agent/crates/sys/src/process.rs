@@ -237,3 +237,9 @@ pub fn next_signal() -> io::Result<i32> {
     };
     ret(signal as libc::c_long).map(|signal| signal as i32)
 }
+
+/// Gives this process the lowest priority there is (setpriority(2), 19): it runs when nobody else wants to.
+pub fn lower_priority() -> io::Result<()> {
+    // SAFETY: no memory is passed; 0 is the calling process.
+    ret(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) } as libc::c_long).map(drop)
+}
