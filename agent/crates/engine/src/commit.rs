@@ -44,8 +44,10 @@ impl Engine {
         let config = configuration(base, commit, &self.now().to_string());
         let layers = parent.layers.iter().cloned().chain([layer]).collect();
         let image = images.add(&NewImage { config, layers, parent: Some(parent.id) }).await?;
+        self.tell_image("create", &image, &image.id.to_string());
         if let Some(reference) = &commit.reference {
             images.tag(&image.id, reference).await?;
+            self.tell_image("tag", &image, &reference.familiar());
         }
         let mut attributes = BTreeMap::from([
             ("comment".to_owned(), commit.comment.clone()),
