@@ -4,15 +4,20 @@
 //! lock                     held while a store is open
 //! blobs/sha256/HEX         manifests and configurations, as they were sent
 //! layers/HEX/fs            a layer's files, by the digest of its uncompressed archive
-//! layers/HEX/layer.json    its size
+//! layers/HEX/tar           that archive, byte for byte
+//! layers/HEX/layer.json    its sizes
+//! layers/HEX/blobs.json    in what form which registry has it
 //! images/HEX.json          an image: present means complete
 //! references.json          which reference names which image
+//! partial/HEX              the begin of a blob whose transfer was cut
 //! containers/ID/           image (a link that names it), upper, work
 //! tmp/N/                   what is being made; worthless after a restart
 //! ```
 //! Everything is made in `tmp`, flushed, and renamed to its place; what is removed is renamed back to `tmp` first. So a
 //! power cut leaves the old or the new state, and rubbish only in `tmp`.
 
+use crate::layer::FREE_SPACE;
+use hull_ports::Error;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, DirBuilder, File};
@@ -48,6 +53,12 @@ impl DiskError {
     }
 }
 
+/// The error at the door.
+pub(crate) fn disk_error(message: String, error: DiskError) -> Error {
+    let remedy = if error.is_full() { FREE_SPACE } else { "check the disk that holds the image store" };
+    Error::retryable(message).remedy(remedy).because(error)
+}
+
 /// The directories of a store.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -61,7 +72,7 @@ pub(crate) struct Disk {
 }
 
 /// Directories that only root may enter: layers hold set-user-id programs that no local user should reach.
-const DIRECTORIES: [&str; 5] = ["blobs/sha256", "layers", "images", "containers", "tmp"];
+const DIRECTORIES: [&str; 6] = ["blobs/sha256", "layers", "images", "containers", "partial", "tmp"];
 
 impl Disk {
     /// Opens or makes the directories, and takes the lock.
@@ -116,6 +127,12 @@ impl Disk {
         self.root.join("blobs/sha256")
     }
 
+    /// Parts of blobs whose transfer was cut, by the hexadecimal digits of the blob's digest. Whoever goes on with one
+    /// writes to it again; a week after that it is swept.
+    pub(crate) fn partial(&self) -> PathBuf {
+        self.root.join("partial")
+    }
+
     pub(crate) fn containers(&self) -> PathBuf {
         self.root.join("containers")
     }
@@ -143,6 +160,14 @@ impl Disk {
         };
         write().map_err(DiskError::new("writing", path))?;
         self.place(&temporary, path)
+    }
+
+    /// Writes a file so that it is there whole or as it was before, at some time: nothing is flushed.
+    pub(crate) fn write_soon(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+        let scratch = self.scratch()?;
+        let temporary = scratch.path.join("file");
+        fs::write(&temporary, bytes).map_err(DiskError::new("writing", path))?;
+        fs::rename(&temporary, path).map_err(DiskError::new("renaming to", path))
     }
 
     /// Renames something flushed to its place, and makes that durable.

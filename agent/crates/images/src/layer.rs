@@ -2,7 +2,7 @@
 
 use crate::disk::{DiskError, sync_file_system};
 use crate::manifest::Descriptor;
-use crate::records::LayerRecord;
+use crate::records::Distributed;
 use crate::registry::{BlobStream, Client, RegistryError};
 use crate::snapshot::{Compression, Feed, UnpackError, Unpacked, feed};
 use crate::store::Inner;
@@ -74,6 +74,20 @@ pub(crate) struct Wanted {
     pub(crate) diff_id: Digest,
     /// The endpoint that had the manifest.
     pub(crate) endpoint: usize,
+    /// Where it is from, as `registry/repository`.
+    pub(crate) repository: String,
+}
+
+impl Wanted {
+    /// What its registry has, for whoever pushes it again.
+    pub(crate) fn distributed(&self) -> Distributed {
+        Distributed {
+            digest: self.descriptor.digest.clone(),
+            size: self.descriptor.size,
+            media_type: self.descriptor.media_type.clone(),
+            repositories: [self.repository.clone()].into(),
+        }
+    }
 }
 
 type Outcome = Result<(), Arc<LayerError>>;
@@ -144,7 +158,7 @@ async fn fetch(
     let _slot = inner.slots.acquire().await.map_err(|_| LayerError::Cut)?;
     let mut endpoint = wanted.endpoint;
     loop {
-        if inner.disk.layer(wanted.diff_id.hex()).is_dir() {
+        if inner.layers().has(&wanted.diff_id) {
             return Ok(());
         }
         done.store(0, Ordering::Relaxed);
@@ -195,7 +209,7 @@ async fn attempt(
         }
     };
     match made {
-        Ok(made) => keep(inner, made, &wanted.diff_id).await.map_err(|error| (error, used)),
+        Ok(made) => keep(inner, made, wanted).await.map_err(|error| (error, used)),
         Err(error) => Err((error, used)),
     }
 }
@@ -247,22 +261,15 @@ async fn transfer(
 }
 
 /// Verifies the uncompressed content and moves the layer to its place, durably.
-async fn keep(inner: &Arc<Inner>, (scratch, unpacked): Made, diff_id: &Digest) -> Result<(), LayerError> {
-    if unpacked.diff_id != *diff_id {
+async fn keep(inner: &Arc<Inner>, (scratch, unpacked): Made, wanted: &Wanted) -> Result<(), LayerError> {
+    if unpacked.diff_id != wanted.diff_id {
         return Err(LayerError::DiffId { actual: unpacked.diff_id });
     }
-    let record = serde_json::json!(LayerRecord { size: unpacked.size }).to_string();
-    let file = scratch.path().join("layer.json");
-    std::fs::write(&file, record).map_err(DiskError::new("writing", &file))?;
+    inner.layers().describe(&scratch, &unpacked, &[wanted.distributed()])?;
     let root = inner.disk.root().to_owned();
     inner.flush.run(move || sync_file_system(&root)).await?;
-    let target = inner.disk.layer(diff_id.hex());
-    let inner = Arc::clone(inner);
-    let placed = spawn_blocking(move || match inner.disk.place(scratch.path(), &target) {
-        // Another pull made the same layer from another blob.
-        Err(_) if target.is_dir() => Ok(()),
-        result => result,
-    });
+    let (inner, diff_id) = (Arc::clone(inner), unpacked.diff_id);
+    let placed = spawn_blocking(move || inner.layers().place(&scratch, &diff_id));
     placed.await.map_err(|_| LayerError::Cut)?.map_err(LayerError::from)
 }
 

@@ -6,15 +6,20 @@
 //! What leaves this crate is directories; mounting them is the runtime's work. **The overlay must be mounted `nodev`**:
 //! layers may contain device nodes, and devices of a container are made in its own `/dev`.
 
+mod configuration;
 mod disk;
+mod images;
 mod layer;
+mod layers;
 mod manifest;
 mod platform;
 mod pull;
 mod records;
 mod registry;
+mod rootfs;
 mod snapshot;
 mod store;
+mod sweep;
 
 pub use platform::Platform;
 pub use store::{Options, Store};

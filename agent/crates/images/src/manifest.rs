@@ -1,13 +1,12 @@
-//! Manifests, indexes and configurations as registries send them (OCI image specification; Docker image manifest v2,
+//! Manifests and indexes as registries send them (OCI image specification; Docker image manifest v2,
 //! schema 2). Pure.
 //!
 //! A document is what its media type says, and its own fields must agree: one that could be read as two things is refused.
 
 use crate::platform::Platform;
 use crate::snapshot::Compression;
-use hull_model::{Digest, ImageConfig};
+use hull_model::Digest;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Media types that a manifest request accepts.
 pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
@@ -155,92 +154,6 @@ fn compression(media_type: &str) -> Option<Compression> {
     }
 }
 
-/// What an image's configuration says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Configuration {
-    pub(crate) platform: Platform,
-    pub(crate) created: String,
-    /// Digests of the uncompressed layers, lowest first.
-    pub(crate) diff_ids: Vec<Digest>,
-    pub(crate) run: ImageConfig,
-}
-
-#[derive(Deserialize)]
-struct RawConfiguration {
-    architecture: String,
-    os: String,
-    variant: Option<String>,
-    created: Option<String>,
-    rootfs: RawRootfs,
-    config: Option<RawRun>,
-}
-
-#[derive(Deserialize)]
-struct RawRootfs {
-    #[serde(rename = "type")]
-    kind: String,
-    diff_ids: Option<Vec<Digest>>,
-}
-
-/// Every field may be missing or null.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct RawRun {
-    user: Option<String>,
-    exposed_ports: Option<BTreeMap<String, serde_json::Value>>,
-    env: Option<Vec<String>>,
-    entrypoint: Option<Vec<String>>,
-    cmd: Option<Vec<String>>,
-    volumes: Option<BTreeMap<String, serde_json::Value>>,
-    working_dir: Option<String>,
-    labels: Option<BTreeMap<String, Option<String>>>,
-    stop_signal: Option<String>,
-}
-
-/// Reads an image's configuration and checks it against the number of layers in the manifest.
-pub(crate) fn parse_configuration(bytes: &[u8], layers: usize) -> Result<Configuration, InvalidManifest> {
-    let what = "configuration";
-    let raw: RawConfiguration = serde_json::from_slice(bytes)
-        .map_err(|error| InvalidManifest::Json { what, reason: error.to_string() })?;
-    if raw.rootfs.kind != "layers" {
-        return Err(InvalidManifest::Json { what, reason: "rootfs.type is not \"layers\"".into() });
-    }
-    let diff_ids = raw.rootfs.diff_ids.unwrap_or_default();
-    if diff_ids.len() != layers {
-        return Err(InvalidManifest::LayerCount { manifest: layers, config: diff_ids.len() });
-    }
-    let run = raw.config.unwrap_or_default();
-    let keys = |map: Option<BTreeMap<String, serde_json::Value>>| -> BTreeSet<String> {
-        map.unwrap_or_default().into_keys().collect()
-    };
-    Ok(Configuration {
-        platform: Platform {
-            os: raw.os,
-            architecture: raw.architecture,
-            variant: raw.variant.unwrap_or_default(),
-        },
-        created: raw.created.unwrap_or_default(),
-        diff_ids,
-        run: ImageConfig {
-            user: run.user.unwrap_or_default(),
-            exposed_ports: keys(run.exposed_ports),
-            env: run.env.unwrap_or_default(),
-            entrypoint: run.entrypoint.unwrap_or_default(),
-            cmd: run.cmd.unwrap_or_default(),
-            volumes: keys(run.volumes),
-            working_dir: run.working_dir.unwrap_or_default(),
-            labels: run
-                .labels
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(k, v)| (k, v.unwrap_or_default()))
-                .collect(),
-            stop_signal: run.stop_signal.unwrap_or_default(),
-            ..ImageConfig::default()
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,25 +219,5 @@ mod tests {
             assert!(parse(OCI, manifest_with(layer).as_bytes()).is_err(), "{layer}");
         }
         assert!(parse(OCI, good.replace(&"0".repeat(64), "../../etc/passwd").as_bytes()).is_err());
-    }
-
-    #[test]
-    fn configurations_may_leave_out_or_null_nearly_everything() {
-        let id = format!("sha256:{}", "a".repeat(64));
-        let text = format!(
-            r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{id}"]}},
-            "config":{{"Cmd":["sh"],"Entrypoint":null,"ExposedPorts":{{"80/tcp":{{}}}},"Volumes":null,"Labels":{{"a":"b"}}}}}}"#
-        );
-        let config = parse_configuration(text.as_bytes(), 1).unwrap();
-        assert_eq!(config.run.cmd, ["sh"]);
-        assert!(config.run.entrypoint.is_empty());
-        assert!(config.run.exposed_ports.contains("80/tcp"));
-        assert_eq!(
-            parse_configuration(text.as_bytes(), 2),
-            Err(InvalidManifest::LayerCount { manifest: 2, config: 1 })
-        );
-        let empty = r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":null}}"#;
-        assert!(parse_configuration(empty.as_bytes(), 0).is_ok());
-        assert!(parse_configuration(b"{}", 0).is_err());
     }
 }

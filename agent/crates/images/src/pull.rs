@@ -1,10 +1,11 @@
 //! Pulling: manifest, configuration, layers, and at last the record that makes them an image.
 
-use crate::disk::{DiskError, remove_file};
+use crate::configuration::{self, Configuration};
+use crate::disk::DiskError;
+use crate::images::Draft;
 use crate::layer::{FREE_SPACE, Flight, LayerError, Wanted};
-use crate::manifest::{self, Configuration, Descriptor, Document, InvalidManifest, Manifest};
+use crate::manifest::{self, Descriptor, Document, InvalidManifest, Manifest};
 use crate::platform::{Platform, choose};
-use crate::records::{ImageRecord, layer_size};
 use crate::registry::{Client, Fetched, RegistryError, at_door};
 use crate::store::Inner;
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use futures_util::future::try_join_all;
 use hull_model::{Digest, Image, Reference, Registry};
 use hull_ports::{Error, ErrorClass, Progress};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::spawn_blocking;
 
@@ -86,6 +87,10 @@ impl PullError {
 
 /// Everything about an image but its layers.
 struct Resolved {
+    /// What the reference stands for: the digest of the outermost document.
+    digest: Digest,
+    /// The manifest, and the indexes above it.
+    documents: Vec<(Digest, Bytes)>,
     manifest: Fetched,
     parsed: Manifest,
     configuration: Configuration,
@@ -102,27 +107,37 @@ pub(crate) async fn pull(
     let timeouts = inner.options.timeouts();
     let client = Arc::new(Client::new(reference, registries, &inner.options.ca_bundle, timeouts));
     let resolved = resolve(&client, reference, &inner.options.platform).await?;
-    let layers = wanted(&resolved);
-    let _pins = Pins::new(inner, &layers);
+    let layers = wanted(reference, &resolved);
+    let _pins = inner.pin(layers.iter().map(|layer| &layer.diff_id));
     fetch(inner, &client, &layers, progress).await?;
     let (inner, reference) = (Arc::clone(inner), reference.clone());
-    spawn_blocking(move || commit(&inner, &reference, &resolved)).await.map_err(|_| PullError::Cut)?
+    spawn_blocking(move || commit(&inner, &reference, resolved)).await.map_err(|_| PullError::Cut)?
 }
 
 /// Finds the manifest for this host, through indexes, and its configuration.
 async fn resolve(client: &Client, reference: &Reference, host: &Platform) -> Result<Resolved, PullError> {
     let selector = reference.manifest_selector();
     let mut fetched = client.manifest(&selector, reference.digest.as_ref(), 0).await?;
+    let digest = fetched.digest.clone();
+    let mut documents = Vec::new();
     for _ in 0..MAX_INDEX_DEPTH {
+        documents.push((fetched.digest.clone(), fetched.bytes.clone()));
         match manifest::parse(&fetched.content_type, &fetched.bytes)? {
             Document::Manifest(parsed) => {
                 let configuration_bytes = client.configuration(&parsed.config, fetched.endpoint).await?;
-                let configuration = manifest::parse_configuration(&configuration_bytes, parsed.layers.len())?;
+                let configuration = configuration::parse_for(&configuration_bytes, parsed.layers.len())?;
                 if host.rank(&configuration.platform).is_none() {
                     let offered = configuration.platform.to_string();
                     return Err(PullError::Platform { host: host.clone(), offered });
                 }
-                return Ok(Resolved { manifest: fetched, parsed, configuration, configuration_bytes });
+                return Ok(Resolved {
+                    digest,
+                    documents,
+                    manifest: fetched,
+                    parsed,
+                    configuration,
+                    configuration_bytes,
+                });
             }
             Document::Index(entries) => {
                 let entry = for_host(host, &entries)?;
@@ -147,7 +162,7 @@ fn for_host<'a>(host: &Platform, entries: &'a [Descriptor]) -> Result<&'a Descri
 }
 
 /// Each different layer once. An image may have the same one several times.
-fn wanted(resolved: &Resolved) -> Vec<Wanted> {
+fn wanted(reference: &Reference, resolved: &Resolved) -> Vec<Wanted> {
     let mut seen = BTreeSet::new();
     let pairs = resolved.parsed.layers.iter().zip(&resolved.configuration.diff_ids);
     pairs
@@ -157,6 +172,7 @@ fn wanted(resolved: &Resolved) -> Vec<Wanted> {
             compression: *compression,
             diff_id: diff_id.clone(),
             endpoint: resolved.manifest.endpoint,
+            repository: format!("{}/{}", reference.registry, reference.repository),
         })
         .collect()
 }
@@ -170,9 +186,12 @@ async fn fetch(
 ) -> Result<(), PullError> {
     let total = layers.iter().map(|layer| layer.descriptor.size).fold(0u64, u64::saturating_add);
     let (here, missing): (Vec<&Wanted>, Vec<&Wanted>) =
-        layers.iter().partition(|layer| inner.disk.layer(layer.diff_id.hex()).is_dir());
+        layers.iter().partition(|layer| inner.layers().has(&layer.diff_id));
     let mut done: u64 = here.iter().map(|layer| layer.descriptor.size).fold(0u64, u64::saturating_add);
     progress.bytes(done, Some(total));
+    for layer in here {
+        inner.layers().remember(&layer.diff_id, &layer.distributed())?;
+    }
     if missing.is_empty() {
         return Ok(());
     }
@@ -226,78 +245,16 @@ async fn land(
     }
 }
 
-/// Writes the blobs, then the record that makes it an image, then its name. Each step is whole, and worth nothing
-/// without those before it.
-fn commit(inner: &Inner, reference: &Reference, resolved: &Resolved) -> Result<Image, PullError> {
-    let _writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
-    let id = resolved.parsed.config.digest.clone();
-    let layers = resolved.configuration.diff_ids.clone();
-    let size = layers.iter().collect::<BTreeSet<_>>().into_iter();
-    let size = size.map(|layer| layer_size(&inner.disk, layer).unwrap_or(0)).sum();
-    let record = ImageRecord {
-        id: id.clone(),
-        manifest: resolved.manifest.digest.clone(),
-        layers,
-        config: resolved.configuration.run.clone(),
-        architecture: resolved.configuration.platform.architecture.clone(),
-        size,
-        created: resolved.configuration.created.clone(),
+/// Makes it an image, with its name.
+fn commit(inner: &Inner, reference: &Reference, resolved: Resolved) -> Result<Image, PullError> {
+    let repository = Reference { tag: None, digest: Some(resolved.digest), ..reference.clone() };
+    let draft = Draft {
+        config: resolved.configuration_bytes,
+        configuration: resolved.configuration,
+        manifest: Some(resolved.manifest.digest.clone()),
+        manifests: resolved.documents,
+        repo_digest: Some(repository),
+        parent: None,
     };
-    let old = inner.state().images.get(&id).cloned();
-    if old.as_ref() != Some(&record) {
-        let blobs = inner.disk.blobs();
-        inner.disk.write(&blobs.join(resolved.manifest.digest.hex()), &resolved.manifest.bytes)?;
-        inner.disk.write(&blobs.join(id.hex()), &resolved.configuration_bytes)?;
-        inner.disk.write(&inner.disk.image(id.hex()), &json(&record))?;
-        let mut state = inner.state();
-        state.images.insert(id.clone(), record);
-        let orphan = old.map(|old| old.manifest).filter(|manifest| !state.needs_blob(manifest));
-        drop(state);
-        if let Some(orphan) = orphan {
-            remove_file(&blobs.join(orphan.hex()))?;
-        }
-    }
-    let mut names = inner.state().references.clone();
-    if names.insert(reference.clone(), id.clone()).as_ref() != Some(&id) {
-        inner.disk.write(&inner.disk.references(), &json(&names))?;
-        inner.state().references = names;
-    }
-    inner.state().image(&id).ok_or(PullError::Cut)
-}
-
-/// The JSON of a record. Records have string keys only, so this cannot fail.
-pub(crate) fn json(value: &impl serde::Serialize) -> Vec<u8> {
-    serde_json::to_vec_pretty(value).unwrap_or_default()
-}
-
-/// Keeps layers from being removed while a pull relies on them.
-struct Pins {
-    inner: Arc<Inner>,
-    layers: Vec<Digest>,
-}
-
-impl Pins {
-    fn new(inner: &Arc<Inner>, layers: &[Wanted]) -> Self {
-        let layers: Vec<Digest> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
-        let mut state = inner.state();
-        for layer in &layers {
-            *state.pins.entry(layer.clone()).or_default() += 1;
-        }
-        drop(state);
-        Self { inner: Arc::clone(inner), layers }
-    }
-}
-
-impl Drop for Pins {
-    fn drop(&mut self) {
-        let mut state = self.inner.state();
-        for layer in &self.layers {
-            if let Some(count) = state.pins.get_mut(layer) {
-                *count -= 1;
-                if *count == 0 {
-                    state.pins.remove(layer);
-                }
-            }
-        }
-    }
+    Ok(inner.keep_image(draft, Some(reference))?.image)
 }

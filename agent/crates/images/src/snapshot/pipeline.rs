@@ -1,13 +1,14 @@
 //! One pass from the network to the disk: inflate and hash on one thread, unpack on another, little memory in between.
 
-use super::{LAYER_TREE, UnpackError, directory};
+use super::{LAYER_ARCHIVE, LAYER_TREE, UnpackError, directory};
 use bytes::{Buf as _, Bytes};
 use flate2::bufread::MultiGzDecoder;
 use hull_model::Digest;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File};
-use std::io::{self, BufRead, Read};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::io::{self, BufRead, Read, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use tokio::sync::mpsc;
@@ -62,22 +63,28 @@ impl Feed {
 pub(crate) struct Unpacked {
     /// sha256 of the uncompressed archive.
     pub(crate) diff_id: Digest,
+    /// Bytes of the uncompressed archive.
+    pub(crate) archive: u64,
     /// Bytes of all its files.
     pub(crate) size: u64,
+    /// Digests of the files that were made of the archive, by their names in the layer's directory.
+    pub(crate) derived: BTreeMap<String, Digest>,
 }
 
-/// Makes a feed, and what reads it: a closure to be run on a thread that may block. It makes the tree in `layer`, an
-/// existing empty directory. Nothing it made is flushed.
+/// Makes a feed, and what reads it: a closure to be run on a thread that may block. It makes the layer in the directory
+/// it is given, which is there and empty. Nothing it made is flushed.
 pub(crate) fn feed(
     compression: Compression,
 ) -> (Feed, impl FnOnce(&Path) -> Result<Unpacked, UnpackError> + Send + 'static) {
     let (pieces, receiver) = mpsc::channel(QUEUE);
-    (Feed { pieces }, move |layer: &Path| run(compression, receiver, layer))
+    let input = Pieces { pieces: receiver, current: Bytes::new(), ended: false };
+    (Feed { pieces }, move |layer: &Path| unpack(compression, input, layer))
 }
 
-fn run(
+/// Makes a layer of an archive in `layer`, an existing empty directory. Nothing it made is flushed.
+pub(crate) fn unpack(
     compression: Compression,
-    pieces: mpsc::Receiver<Piece>,
+    input: impl BufRead + Send,
     layer: &Path,
 ) -> Result<Unpacked, UnpackError> {
     let path = layer.join(LAYER_TREE);
@@ -90,19 +97,23 @@ fn run(
     // Whatever the umask is.
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).map_err(system)?;
     let root = File::open(&path).map_err(system)?;
+    let tar = File::options().create_new(true).write(true).mode(0o600).open(layer.join(LAYER_ARCHIVE));
+    let tar = tar.map_err(system)?;
     let (full, receive_full) = sync_channel(CHUNKS);
     let (give_back, empty) = sync_channel(CHUNKS + 2);
     std::thread::scope(|scope| {
-        let inflating = scope.spawn(move || inflate(compression, pieces, &full, &empty));
-        let mut input = Inflated { full: receive_full, empty: give_back, current: Vec::new(), at: 0 };
+        let inflating = scope.spawn(move || inflate(compression, input, &full, &empty));
+        let mut input =
+            Inflated { full: receive_full, empty: give_back, current: Vec::new(), at: 0, tar, total: 0 };
         let unpacked = directory::unpack(&mut input, root.into()).and_then(|size| {
             // What stands behind the end of the archive belongs to its digest.
             input.drain().map(|()| size).map_err(UnpackError::Input)
         });
+        let archive = input.total;
         drop(input);
         let inflated = inflating.join().unwrap_or(Err(UnpackError::Stopped));
         match (inflated, unpacked) {
-            (Ok(diff_id), Ok(size)) => Ok(Unpacked { diff_id, size }),
+            (Ok(diff_id), Ok(size)) => Ok(Unpacked { diff_id, archive, size, derived: BTreeMap::new() }),
             // Whoever saw the other one stop was not the cause.
             (Err(UnpackError::Stopped), Err(error)) | (Err(error), _) | (_, Err(error)) => Err(error),
         }
@@ -112,12 +123,11 @@ fn run(
 /// Inflates and hashes; returns the digest of what came out.
 fn inflate(
     compression: Compression,
-    pieces: mpsc::Receiver<Piece>,
+    input: impl BufRead,
     full: &SyncSender<Vec<u8>>,
     empty: &Receiver<Vec<u8>>,
 ) -> Result<Digest, UnpackError> {
-    let input = Pieces { pieces, current: Bytes::new(), ended: false };
-    let mut output: Box<dyn Read> = match compression {
+    let mut output: Box<dyn Read + '_> = match compression {
         Compression::None => Box::new(input),
         Compression::Gzip => Box::new(MultiGzDecoder::new(input)),
         Compression::Zstd => {
@@ -194,6 +204,10 @@ struct Inflated {
     empty: SyncSender<Vec<u8>>,
     current: Vec<u8>,
     at: usize,
+    /// Keeps the archive as it is.
+    tar: File,
+    /// Bytes of it so far.
+    total: u64,
 }
 
 impl Inflated {
@@ -213,6 +227,8 @@ impl BufRead for Inflated {
         if self.at == self.current.len() {
             // An inflating thread that stopped looks like the end here; its own result tells them apart.
             let next = self.full.recv().unwrap_or_default();
+            self.tar.write_all(&next)?;
+            self.total += next.len() as u64;
             let used = std::mem::replace(&mut self.current, next);
             self.at = 0;
             if !used.is_empty() {

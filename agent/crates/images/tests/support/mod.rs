@@ -23,6 +23,7 @@ pub fn options() -> Options {
         stall_timeout: Duration::from_secs(1),
         platform: Platform { os: "linux".into(), architecture: "amd64".into(), variant: String::new() },
         parallel_layers: 4,
+        ..Options::default()
     }
 }
 
