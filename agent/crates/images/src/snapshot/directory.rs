@@ -13,10 +13,10 @@
 //! mounts the overlay mounts it `nodev`.
 
 use super::UnpackError;
-use super::archive::{Archive, Entry, Kind};
-use super::name::{Target, classify, link_target};
 use super::space::Space;
 use hull_sys::{openat2::open_beneath, tree, xattr};
+use hull_tar::layer::{Target, classify, link_target};
+use hull_tar::{Archive, Entry, Kind};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{

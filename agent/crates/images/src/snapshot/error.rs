@@ -1,5 +1,6 @@
 //! Why a layer could not be unpacked.
 
+use hull_tar::{TarError, shown};
 use std::io;
 
 /// A failure while a layer is inflated and unpacked. Nothing of the layer is visible afterwards.
@@ -75,7 +76,13 @@ impl UnpackError {
     }
 }
 
-/// A path for people: at most 200 characters.
-fn shown(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).chars().take(200).collect()
+impl From<TarError> for UnpackError {
+    fn from(error: TarError) -> Self {
+        match error {
+            TarError::Malformed(reason) => Self::Malformed(reason),
+            TarError::Truncated => Self::Truncated,
+            TarError::Refused { path, reason } => Self::Refused { path, reason },
+            TarError::Input(error) => Self::Input(error),
+        }
+    }
 }

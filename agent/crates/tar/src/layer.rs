@@ -1,22 +1,22 @@
-//! What a path in a layer means. Pure.
+//! What a path in a layer means (OCI image specification, "Layer Filesystem Changeset"). Pure.
 
-use super::UnpackError;
+use crate::TarError;
 
 /// The longest path the kernel takes (PATH_MAX without its terminator).
 const MAX_PATH: usize = 4095;
 /// The longest component (NAME_MAX).
 const MAX_COMPONENT: usize = 255;
 /// Begins the name of an entry that hides another one (OCI image specification, "Whiteouts").
-const WHITEOUT: &[u8] = b".wh.";
+pub const WHITEOUT: &[u8] = b".wh.";
 /// Begins the names of a historic union file system's own records, which mean nothing here.
 const WHITEOUT_META: &[u8] = b".wh..wh.";
 /// Hides everything that lower layers have in the directory it is in.
-const OPAQUE: &[u8] = b".wh..wh..opq";
+pub const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// What an entry of a layer is about. Paths are relative, without `.`, `..`, empty components or trailing slash; the empty
 /// path is the root directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Target {
+pub enum Target {
     /// The root directory.
     Root,
     /// Something called `name` in the directory `parent`.
@@ -43,14 +43,18 @@ pub(super) enum Target {
 }
 
 /// Decides what a raw path of an entry means. Leading slashes are dropped, as every tar and Docker do.
-pub(super) fn classify(raw: &[u8]) -> Result<Target, UnpackError> {
+///
+/// # Errors
+/// [`TarError::Refused`] for a path with `..` or a zero byte, one too long for the kernel, and a whiteout that names nothing
+/// or stands in the middle of a path.
+pub fn classify(raw: &[u8]) -> Result<Target, TarError> {
     let components = components(raw)?;
     let Some((name, parents)) = components.split_last() else { return Ok(Target::Root) };
     if components[0].starts_with(WHITEOUT_META) && components[0] != OPAQUE {
         return Ok(Target::Ignored);
     }
     if parents.iter().any(|part| part.starts_with(WHITEOUT)) {
-        return Err(UnpackError::refused(raw, "a whiteout is not a directory"));
+        return Err(TarError::refused(raw, "a whiteout is not a directory"));
     }
     let parent = parents.join(&b'/');
     if *name == OPAQUE {
@@ -61,35 +65,38 @@ pub(super) fn classify(raw: &[u8]) -> Result<Target, UnpackError> {
         Some(hidden)
             if hidden.is_empty() || hidden == b"." || hidden == b".." || hidden.starts_with(WHITEOUT) =>
         {
-            Err(UnpackError::refused(raw, "the whiteout names nothing that can be hidden"))
+            Err(TarError::refused(raw, "the whiteout names nothing that can be hidden"))
         }
         Some(hidden) => Ok(Target::Whiteout { parent, name: hidden.to_vec() }),
     }
 }
 
-/// Decides which earlier entry of the same layer a hard link means: parent and name.
-pub(super) fn link_target(raw: &[u8], target: &[u8]) -> Result<(Vec<u8>, Vec<u8>), UnpackError> {
+/// Decides which earlier entry of the same layer a hard link means: parent and name. `raw` is the link's own path.
+///
+/// # Errors
+/// [`TarError::Refused`] if the target is no file of a layer.
+pub fn link_target(raw: &[u8], target: &[u8]) -> Result<(Vec<u8>, Vec<u8>), TarError> {
     match classify(target) {
         Ok(Target::Entry { parent, name }) => Ok((parent, name)),
-        Ok(_) => Err(UnpackError::refused(raw, "a hard link must name a file of the same layer")),
-        Err(_) => Err(UnpackError::refused(raw, "the hard link leads out of the layer")),
+        Ok(_) => Err(TarError::refused(raw, "a hard link must name a file of the same layer")),
+        Err(_) => Err(TarError::refused(raw, "the hard link leads out of the layer")),
     }
 }
 
-fn components(raw: &[u8]) -> Result<Vec<&[u8]>, UnpackError> {
+fn components(raw: &[u8]) -> Result<Vec<&[u8]>, TarError> {
     if raw.len() > MAX_PATH {
-        return Err(UnpackError::refused(raw, "the path is longer than 4095 bytes"));
+        return Err(TarError::refused(raw, "the path is longer than 4095 bytes"));
     }
     if raw.contains(&0) {
-        return Err(UnpackError::refused(raw, "the path contains a zero byte"));
+        return Err(TarError::refused(raw, "the path contains a zero byte"));
     }
     let parts: Vec<&[u8]> =
         raw.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
     if parts.iter().any(|part| *part == b"..") {
-        return Err(UnpackError::refused(raw, "the path contains \"..\""));
+        return Err(TarError::refused(raw, "the path contains \"..\""));
     }
     if parts.iter().any(|part| part.len() > MAX_COMPONENT) {
-        return Err(UnpackError::refused(raw, "a name in the path is longer than 255 bytes"));
+        return Err(TarError::refused(raw, "a name in the path is longer than 255 bytes"));
     }
     Ok(parts)
 }

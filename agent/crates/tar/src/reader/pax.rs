@@ -1,6 +1,6 @@
-//! PAX extended headers and sparse maps (POSIX.1-2017 pax, GNU tar manual "Sparse Formats"). Pure.
+//! PAX extended headers (POSIX.1-2017 pax, GNU tar manual "Sparse Formats"). Pure.
 
-use super::UnpackError;
+use crate::TarError;
 
 /// The prefix under which tar programs store extended attributes.
 const XATTR: &[u8] = b"SCHILY.xattr.";
@@ -31,20 +31,11 @@ pub(super) struct PaxSparse {
     pub(super) numbers: Vec<u64>,
 }
 
-/// Where the stored bytes of a sparse file belong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sparse {
-    /// Offset in the file and length, in the order they are stored; they do not overlap.
-    pub(super) segments: Vec<(u64, u64)>,
-    /// Size of the file with its holes.
-    pub(super) size: u64,
-}
-
 /// Parses the records of an extended header: `LENGTH KEY=VALUE\n`, the length counting itself.
-pub(super) fn parse(mut bytes: &[u8]) -> Result<Pax, UnpackError> {
+pub(super) fn parse(mut bytes: &[u8]) -> Result<Pax, TarError> {
     let mut pax = Pax::default();
     while !bytes.is_empty() {
-        let bad = || UnpackError::malformed("an extended header record is broken");
+        let bad = || TarError::malformed("an extended header record is broken");
         let space = bytes.iter().take(20).position(|b| *b == b' ').ok_or_else(bad)?;
         let length = usize::try_from(decimal(&bytes[..space])?).map_err(|_| bad())?;
         if length <= space + 1 || length > bytes.len() || bytes[length - 1] != b'\n' {
@@ -59,7 +50,7 @@ pub(super) fn parse(mut bytes: &[u8]) -> Result<Pax, UnpackError> {
 }
 
 impl Pax {
-    fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), UnpackError> {
+    fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), TarError> {
         // An empty value takes an earlier one back.
         let number = || if value.is_empty() { Ok(None) } else { decimal(value).map(Some) };
         let text = || if value.is_empty() { None } else { Some(value.to_vec()) };
@@ -77,7 +68,7 @@ impl Pax {
             b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => self.sparse.numbers.push(decimal(value)?),
             b"GNU.sparse.map" => {
                 self.sparse.numbers =
-                    value.split(|b| *b == b',').map(decimal).collect::<Result<Vec<u64>, UnpackError>>()?;
+                    value.split(|b| *b == b',').map(decimal).collect::<Result<Vec<u64>, TarError>>()?;
             }
             _ => {
                 if let Some(name) = key.strip_prefix(XATTR) {
@@ -91,8 +82,8 @@ impl Pax {
 }
 
 /// Parses an unsigned decimal number and nothing else: no sign, no space, no overflow.
-pub(super) fn decimal(text: &[u8]) -> Result<u64, UnpackError> {
-    let bad = || UnpackError::malformed("a number in an extended header is broken");
+pub(super) fn decimal(text: &[u8]) -> Result<u64, TarError> {
+    let bad = || TarError::malformed("a number in an extended header is broken");
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return Err(bad());
     }
@@ -100,8 +91,8 @@ pub(super) fn decimal(text: &[u8]) -> Result<u64, UnpackError> {
 }
 
 /// Parses `[-]SECONDS[.FRACTION]`.
-fn timestamp(text: &[u8]) -> Result<(i64, u32), UnpackError> {
-    let bad = || UnpackError::malformed("a time in an extended header is broken");
+fn timestamp(text: &[u8]) -> Result<(i64, u32), TarError> {
+    let bad = || TarError::malformed("a time in an extended header is broken");
     let (negative, text) = match text.strip_prefix(b"-") {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -124,31 +115,6 @@ fn timestamp(text: &[u8]) -> Result<(i64, u32), UnpackError> {
         (true, 0) => (-seconds, 0),
         (true, nanos) => (-seconds - 1, 1_000_000_000 - nanos),
     })
-}
-
-impl Sparse {
-    /// Checks a map against the bytes that are stored for it.
-    pub(super) fn new(numbers: &[u64], size: u64, stored: u64) -> Result<Self, UnpackError> {
-        let bad = || UnpackError::malformed("the map of a sparse file is broken");
-        if !numbers.len().is_multiple_of(2) || i64::try_from(size).is_err() {
-            return Err(bad());
-        }
-        let mut segments = Vec::with_capacity(numbers.len() / 2);
-        let (mut end, mut sum) = (0u64, 0u64);
-        for pair in numbers.chunks_exact(2) {
-            let (offset, length) = (pair[0], pair[1]);
-            let stop = offset.checked_add(length).ok_or_else(bad)?;
-            if offset < end || stop > size {
-                return Err(bad());
-            }
-            end = stop;
-            sum += length;
-            if length > 0 {
-                segments.push((offset, length));
-            }
-        }
-        if sum == stored { Ok(Self { segments, size }) } else { Err(bad()) }
-    }
 }
 
 #[cfg(test)]
@@ -201,22 +167,6 @@ mod tests {
             b"+6 a=b\n",
         ] {
             assert!(parse(bad).is_err(), "{:?}", String::from_utf8_lossy(bad));
-        }
-    }
-
-    #[test]
-    fn sparse_maps_are_checked() {
-        let good = Sparse::new(&[0, 10, 100, 5, 200, 0], 200, 15).unwrap();
-        assert_eq!(good.segments, [(0, 10), (100, 5)]);
-        let rows: [(&[u64], u64, u64); 5] = [
-            (&[0, 10, 5, 10], 100, 20),
-            (&[0, 10], 100, 11),
-            (&[0, 10], 5, 10),
-            (&[0], 5, 0),
-            (&[u64::MAX, 2], u64::MAX, 2),
-        ];
-        for (numbers, size, stored) in rows {
-            assert!(Sparse::new(numbers, size, stored).is_err(), "{numbers:?}");
         }
     }
 }
