@@ -1,7 +1,6 @@
 //! Filters: `{"name": ["web"]}`, or as old clients write it `{"name": {"web": true}}`.
 
 use crate::error::ApiError;
-use axum::http::StatusCode;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,25 +18,38 @@ pub(crate) struct Filters(BTreeMap<String, BTreeSet<String>>);
 impl Filters {
     /// Reads filters. Refuses keys that are not `supported`: a filter that is ignored shows too much.
     pub(crate) fn parse(text: Option<&str>, supported: &[&str]) -> Result<Self, ApiError> {
+        let filters = Self::parse_any(text)?;
+        match filters.0.keys().find(|key| !supported.contains(&key.as_str())) {
+            Some(key) => Err(ApiError::bad_request(format!("invalid filter '{key}'"))),
+            None => Ok(filters),
+        }
+    }
+
+    /// Reads filters of any key, where Docker takes them all.
+    pub(crate) fn parse_any(text: Option<&str>) -> Result<Self, ApiError> {
         let Some(text) = text else { return Ok(Self::default()) };
         let read: BTreeMap<String, Values> =
-            serde_json::from_str(text).map_err(|e| ApiError::bad_request(format!("invalid filter: {e}")))?;
-        let mut filters = BTreeMap::new();
-        for (key, values) in read {
-            if !supported.contains(&key.as_str()) {
-                let message =
-                    format!("filter '{key}' is not supported here; use one of: {}", supported.join(", "));
-                return Err(ApiError::new(StatusCode::BAD_REQUEST, message));
-            }
-            let values: BTreeSet<String> = match values {
-                Values::List(list) => list.into_iter().collect(),
-                Values::Set(set) => set.into_iter().filter(|(_, on)| *on).map(|(value, _)| value).collect(),
-            };
-            if !values.is_empty() {
-                filters.insert(key, values);
+            serde_json::from_str(text).map_err(|_| ApiError::bad_request("invalid filter"))?;
+        let values = |values| match values {
+            Values::List(list) => list.into_iter().collect::<BTreeSet<String>>(),
+            Values::Set(set) => set.into_iter().filter(|(_, on)| *on).map(|(value, _)| value).collect(),
+        };
+        let read = read.into_iter().map(|(key, listed)| (key, values(listed)));
+        Ok(Self(read.filter(|(_, values)| !values.is_empty()).collect()))
+    }
+
+    /// The truth that one value of a key says; `None` if nothing is asked of it.
+    pub(crate) fn truth(&self, key: &str) -> Result<Option<bool>, ApiError> {
+        let values: Vec<&str> = self.get(key).collect();
+        match values[..] {
+            [] => Ok(None),
+            ["1" | "true"] => Ok(Some(true)),
+            ["0" | "false"] => Ok(Some(false)),
+            _ => {
+                let shown = values.join(" ");
+                Err(ApiError::bad_request(format!("invalid filter '{key}=[{shown}]'")))
             }
         }
-        Ok(Self(filters))
     }
 
     /// The values of a key.
@@ -62,10 +74,12 @@ impl Filters {
 
     /// Whether the labels are there: every `key` and every `key=value`.
     pub(crate) fn labels(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.all("label", |wanted| match wanted.split_once('=') {
-            Some((key, value)) => labels.get(key).is_some_and(|v| v == value),
-            None => labels.contains_key(wanted),
-        })
+        self.all("label", |wanted| has_label(labels, wanted))
+    }
+
+    /// Whether the labels are not there: no `key` and no `key=value` of the key `label!`.
+    pub(crate) fn labels_absent(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.all("label!", |wanted| !has_label(labels, wanted))
     }
 
     /// Whether a name matches: equal to one of the values, or found by it as a regular expression.
@@ -74,6 +88,13 @@ impl Filters {
             let pattern = regex_lite::Regex::new(wanted).ok();
             candidates.iter().any(|c| *c == wanted || pattern.as_ref().is_some_and(|p| p.is_match(c)))
         })
+    }
+}
+
+fn has_label(labels: &BTreeMap<String, String>, wanted: &str) -> bool {
+    match wanted.split_once('=') {
+        Some((key, value)) => labels.get(key).is_some_and(|v| v == value),
+        None => labels.contains_key(wanted),
     }
 }
 
@@ -88,6 +109,21 @@ mod tests {
         assert_eq!(list, set);
         for bad in ["x", "[]", r#"{"name":1}"#, r#"{"nme":["a"]}"#] {
             assert!(Filters::parse(Some(bad), &["name"]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn truths_and_labels_are_said_once() {
+        let read = |text: &str| Filters::parse_any(Some(text)).unwrap();
+        assert_eq!(read(r#"{"dangling":["1"]}"#).truth("dangling").unwrap(), Some(true));
+        assert_eq!(read("{}").truth("dangling").unwrap(), None);
+        let both = read(r#"{"dangling":["true","false"]}"#).truth("dangling").unwrap_err();
+        assert_eq!(both.message, "invalid filter 'dangling=[false true]'");
+        let labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        for (text, there) in [("a", true), ("a=b", true), ("a=c", false), ("b", false)] {
+            let pass = |key: &str| read(&serde_json::json!({ key: [text] }).to_string());
+            assert_eq!(pass("label").labels(&labels), there, "{text}");
+            assert_eq!(pass("label!").labels_absent(&labels), !there, "{text}");
         }
     }
 

@@ -4,29 +4,38 @@ use crate::error::ApiError;
 use jiff::Timestamp;
 use std::collections::HashMap;
 
-/// The parameters of one request; of a repeated one the first counts.
+/// The parameters of one request; of a repeated one the first counts, unless all are asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Query(HashMap<String, String>);
+pub(crate) struct Query(HashMap<String, Vec<String>>);
 
 impl Query {
     /// Reads the part of a URI after the question mark.
     pub(crate) fn parse(text: Option<&str>) -> Self {
-        let mut values = HashMap::new();
+        let mut values: HashMap<String, Vec<String>> = HashMap::new();
         for pair in text.unwrap_or_default().split('&').filter(|p| !p.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            values.entry(unescape(key, true)).or_insert_with(|| unescape(value, true));
+            values.entry(unescape(key, true)).or_default().push(unescape(value, true));
         }
         Self(values)
     }
 
+    /// Every value of a parameter, in their order.
+    pub(crate) fn all(&self, key: &str) -> &[String] {
+        self.0.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    fn first(&self, key: &str) -> Option<&str> {
+        self.all(key).first().map(String::as_str)
+    }
+
     /// A parameter that is there and not empty.
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str).filter(|v| !v.is_empty())
+        self.first(key).filter(|v| !v.is_empty())
     }
 
     /// Docker's truth: everything but these is true.
     pub(crate) fn flag(&self, key: &str) -> bool {
-        let value = self.0.get(key).map(|v| v.trim().to_ascii_lowercase()).unwrap_or_default();
+        let value = self.first(key).map(|v| v.trim().to_ascii_lowercase()).unwrap_or_default();
         !matches!(value.as_str(), "" | "0" | "no" | "false" | "none")
     }
 
