@@ -75,6 +75,10 @@ async fn run(arguments: Arguments) -> Result<()> {
     if let Some((aside, error)) = damaged {
         engine.notice(damaged_ledger(&aside, error.into()));
     }
+    // Without it containers of people have no network; the agent itself is still worth starting.
+    if let Err(error) = engine.ensure_default_network().await {
+        tracing::error!(error = error.chain(), "making the default network");
+    }
     let (intent, intents) = watch::channel(Intent::default());
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let reconciler = Reconciler::new(engine.clone(), composed.host.clone(), intents, version.clone())?;
