@@ -25,8 +25,8 @@ pub fn restart(container: &ContainerRecord, now: Timestamp) -> Verdict {
         return Verdict::Stay;
     }
     if exit.interrupted {
-        let survives = container.owner == Owner::HostSpec
-            || !matches!(container.spec.restart, RestartPolicy::No | RestartPolicy::OnFailure { .. });
+        // Going down with the host is a failure too.
+        let survives = container.owner == Owner::HostSpec || container.spec.restart != RestartPolicy::No;
         return if survives { Verdict::At(now) } else { Verdict::Stay };
     }
     let in_a_row = failures_in_a_row(container.restarts, *started, *finished);

@@ -33,7 +33,10 @@ impl Images for World {
             return Err(Error::not_found(format!("manifest for {reference} not found")));
         }
         progress.bytes(1, Some(1));
-        let image = image(reference);
+        let mut image = image(reference);
+        if let Some(config) = state.configs.get(reference) {
+            image.config = config.clone();
+        }
         state.images.retain(|i| i.id != image.id);
         state.images.push(image.clone());
         Ok(image)
@@ -123,6 +126,18 @@ impl Runtime for World {
         Err(Error::not_found(format!("No such exec: {exec}")))
     }
 
+    async fn pause(&self, id: &ContainerId) -> Result<()> {
+        self.freeze(id, true)
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<()> {
+        self.freeze(id, false)
+    }
+
+    async fn update(&self, id: &ContainerId, _resources: &oci_spec::runtime::LinuxResources) -> Result<()> {
+        self.call("update", id).map(drop)
+    }
+
     async fn logs(&self, _id: &ContainerId, _options: &LogOptions) -> Result<LogStream> {
         Ok(Box::pin(futures_util::stream::empty()))
     }
@@ -138,6 +153,16 @@ impl Runtime for World {
 
     async fn reset(&self) -> Result<()> {
         self.lock().processes.clear();
+        Ok(())
+    }
+}
+
+impl World {
+    fn freeze(&self, id: &ContainerId, paused: bool) -> Result<()> {
+        let mut state = self.call(if paused { "pause" } else { "resume" }, id)?;
+        let process = state.processes.get_mut(id).filter(|p| p.exit.is_none());
+        let process = process.ok_or_else(|| Error::conflict(format!("container {id} is not running")))?;
+        process.paused = paused;
         Ok(())
     }
 }

@@ -34,6 +34,7 @@ pub(crate) struct State {
     pub(crate) fail_at: Option<(usize, ErrorClass)>,
     pub(crate) registry: BTreeSet<Reference>,
     pub(crate) images: Vec<Image>,
+    pub(crate) configs: BTreeMap<Reference, ImageConfig>,
     pub(crate) layers: BTreeSet<ContainerId>,
     pub(crate) processes: BTreeMap<ContainerId, ProcessRecord>,
     pub(crate) bridges: BTreeSet<Name>,
@@ -109,6 +110,16 @@ impl World {
     /// Puts an image into the registry.
     pub fn publish(&self, image: &str) {
         self.lock().registry.insert(crate::reference(image));
+    }
+
+    /// How containers of an image run. Counts for pulls from now on.
+    pub fn configure(&self, image: &str, config: ImageConfig) {
+        self.lock().configs.insert(crate::reference(image), config);
+    }
+
+    /// Names of the volumes on the disk.
+    pub fn volumes(&self) -> Vec<String> {
+        self.lock().volumes.iter().map(ToString::to_string).collect()
     }
 
     /// Number of containers whose process runs.
