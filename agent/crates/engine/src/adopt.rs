@@ -2,9 +2,10 @@
 
 use crate::engine::Engine;
 use crate::ledger::{Durability, Ledger};
+use crate::remove::remove_dir;
 use crate::start;
 use hull_model::{ContainerId, ContainerRecord, ContainerState, Owner, RestartPolicy};
-use hull_ports::{ProcessRecord, Result};
+use hull_ports::{Error, ProcessRecord, Result};
 
 impl Engine {
     pub(crate) async fn adopt(&self) -> Result<()> {
@@ -21,9 +22,28 @@ impl Engine {
         self.inner.drivers.networks.restore(&networks, &sandboxes).await?;
         let ids: Vec<ContainerId> = containers.iter().map(|c| c.id.clone()).collect();
         self.inner.drivers.images.sweep(&ids).await?;
+        self.sweep_files(&ids)?;
         for process in self.inner.drivers.runtime.list().await? {
             if !ids.contains(&process.id) {
                 self.abandon(&process).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes files of containers that are not there any more.
+    fn sweep_files(&self, ids: &[ContainerId]) -> Result<()> {
+        let dir = &self.inner.settings.files_dir;
+        let entries = match std::fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(Error::retryable(format!("reading {}", dir.display())).because(error));
+            }
+        };
+        for entry in entries.flatten() {
+            if !ids.iter().any(|id| entry.file_name() == id.as_str()) {
+                remove_dir(&entry.path())?;
             }
         }
         Ok(())

@@ -21,8 +21,8 @@ use tokio::task::JoinSet;
 /// What an engine is opened with, besides its drivers.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Volatile directory for files that containers see below /etc.
-    pub run_dir: PathBuf,
+    /// Directory for files that containers see below /etc. On the disk: a container may write to them.
+    pub files_dir: PathBuf,
     /// Identifies this boot of the host (`/proc/sys/kernel/random/boot_id`).
     pub boot: String,
     /// The default system call filter.

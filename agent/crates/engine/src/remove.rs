@@ -121,7 +121,7 @@ fn runs(record: &ContainerRecord, paused: bool) -> Error {
     Error::conflict(why).remedy(remedy)
 }
 
-fn remove_dir(path: &std::path::Path) -> Result<()> {
+pub(crate) fn remove_dir(path: &std::path::Path) -> Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::retryable(format!("removing {}", path.display())).because(error))

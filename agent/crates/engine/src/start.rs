@@ -143,8 +143,9 @@ impl Engine {
             .ok_or_else(|| Error::not_found(format!("No such image: {}", record.spec.image.familiar())))
     }
 
-    pub(crate) fn etc_dir(&self, id: &ContainerId) -> PathBuf {
-        self.inner.settings.run_dir.join("containers").join(id.as_str())
+    /// Where the files are that a container sees as /etc/hosts, /etc/hostname and /etc/resolv.conf.
+    pub fn etc_dir(&self, id: &ContainerId) -> PathBuf {
+        self.inner.settings.files_dir.join(id.as_str())
     }
 
     /// Writes the files that a container sees over its image's own, by their path inside it.

@@ -17,7 +17,7 @@ fn no_filter(_: &std::collections::BTreeSet<String>) -> oci_spec::runtime::Linux
 
 async fn open(world: &World, dir: &Path, boot: &str) -> Engine {
     let ledger = Ledger::open(&dir.join("ledger.sqlite")).unwrap();
-    let settings = Settings { run_dir: dir.join("run"), boot: boot.to_owned(), seccomp: no_filter };
+    let settings = Settings { files_dir: dir.join("etc"), boot: boot.to_owned(), seccomp: no_filter };
     Engine::open(world.drivers(), ledger, settings).await.unwrap()
 }
 

@@ -22,7 +22,7 @@ struct Agent {
 
 async fn agent(world: &World, dir: &Path) -> Agent {
     let ledger = Ledger::open(&dir.join("ledger.sqlite")).unwrap();
-    let settings = Settings { run_dir: dir.join("run"), boot: "boot".into(), seccomp: no_filter };
+    let settings = Settings { files_dir: dir.join("etc"), boot: "boot".into(), seccomp: no_filter };
     let engine = Engine::open(world.drivers(), ledger, settings).await.unwrap();
     let (intent, receiver) = watch::channel(Intent::default());
     let reconciler =

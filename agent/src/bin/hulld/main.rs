@@ -64,7 +64,7 @@ async fn run(arguments: Arguments) -> Result<()> {
     let path = arguments.state_dir.join("ledger.sqlite");
     let (ledger, damaged) = Ledger::open_or_replace(&path, jiff::Timestamp::now())?;
     let settings = Settings {
-        run_dir: arguments.run_dir.clone(),
+        files_dir: arguments.state_dir.join("etc"),
         boot: files::boot_id()?,
         seccomp: hull_runtime::seccomp::default_profile,
     };

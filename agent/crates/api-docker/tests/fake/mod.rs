@@ -187,7 +187,7 @@ impl Host {
         let runtime = Pretend { world: world.clone(), children: Mutex::default() };
         let drivers = Drivers { runtime: Arc::new(runtime), ..world.drivers() };
         let ledger = Ledger::open(&dir.join("ledger.sqlite")).unwrap();
-        let settings = Settings { run_dir: dir.join("run"), boot: "boot".into(), seccomp: no_filter };
+        let settings = Settings { files_dir: dir.join("etc"), boot: "boot".into(), seccomp: no_filter };
         let engine = Engine::open(drivers, ledger, settings).await.unwrap();
         let socket = dir.join("docker.sock");
         let listener = tokio::net::UnixListener::bind(&socket).unwrap();
