@@ -8,6 +8,7 @@ mod error;
 pub mod layer;
 mod reader;
 mod sparse;
+pub mod writer;
 
 pub use entry::{Entry, Kind};
 pub use error::{TarError, shown};
