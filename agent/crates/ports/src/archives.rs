@@ -50,8 +50,9 @@ pub struct PathStat {
 pub struct PutOptions {
     /// Refuse to replace a directory by something else, or something else by a directory.
     pub no_overwrite_dir_non_dir: bool,
-    /// Keep the owners that the archive names; files belong to root otherwise.
-    pub copy_owner: bool,
+    /// User and group, as numbers inside the container, to whom everything belongs; `None` keeps the owners that the archive
+    /// names. Docker sets it to the container's user if `copyUIDGID` was asked for and the container has a user.
+    pub owner: Option<(u32, u32)>,
 }
 
 /// What happened to a path of a container since its image.
