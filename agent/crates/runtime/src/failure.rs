@@ -3,6 +3,14 @@
 use serde::{Deserialize, Serialize};
 use std::io;
 
+/// What clients read before the reason why a container could not be made.
+pub(crate) const CREATE: &str = "failed to create task for container: OCI runtime create failed";
+/// The same for its first process; clients look for "unable to start container process".
+pub(crate) const START: &str = "failed to create task for container: OCI runtime create failed: unable to start container process: \
+     error during container init";
+/// The same for a further process.
+pub(crate) const EXEC: &str = "OCI runtime exec failed: exec failed: unable to start container process";
+
 /// What a caller may do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -19,13 +27,13 @@ pub enum Class {
 
 /// What was being done, to which object, why it failed and what can be done about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{doing}: {reason}")]
+#[error("{doing}{}{reason}", if reason.is_empty() { "" } else { ": " })]
 pub struct Failure {
     /// What a caller may do.
     pub class: Class,
     /// What was being done, to which object.
     pub doing: String,
-    /// Why it failed.
+    /// Why it failed; empty if `doing` is the whole sentence.
     pub reason: String,
     /// What a person can do; may be empty.
     #[serde(default)]
@@ -46,9 +54,26 @@ impl Failure {
         Self::new(Class::Permanent, doing, reason)
     }
 
+    /// An object in a state that forbids what was asked for, as one sentence.
+    pub fn conflict(sentence: impl Into<String>) -> Self {
+        Self::new(Class::Conflict, sentence, "")
+    }
+
     /// Something that does not exist.
     pub fn not_found(doing: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::new(Class::NotFound, doing, reason)
+    }
+
+    /// Says first what all of it was for.
+    #[must_use]
+    pub(crate) fn within(self, whole: &str) -> Self {
+        Self { doing: format!("{whole}: {}", self.doing), ..self }
+    }
+
+    /// The same reason for something else that was being done.
+    #[must_use]
+    pub(crate) fn instead_of(self, doing: impl FnOnce() -> String) -> Self {
+        Self { doing: doing(), ..self }
     }
 
     /// Adds what a person can do.

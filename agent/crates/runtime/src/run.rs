@@ -38,7 +38,7 @@ pub fn run(directory: &Path, id: &str, cgroup_root: &Path) -> Result<Ended> {
     prctl::set_dumpable(false).doing(|| "hiding from the container".to_owned())?;
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let cgroups = Cgroups::discover(cgroup_root, &own, false)?;
-    let cgroup = cgroups.create(id, &plan.resources)?;
+    let cgroup = cgroups.create(id, &plan)?;
     let result = supervise(&plan, directory, &cgroup);
     if cgroup.populated() {
         let _ = cgroup.kill();

@@ -64,7 +64,7 @@ async fn what_cannot_be_executed_is_said() {
         ("nothing", ErrorClass::NotFound, "executable file not found"),
         ("/bin/nothing", ErrorClass::NotFound, "no such file or directory"),
         ("script", ErrorClass::NotFound, "no such file or directory"),
-        ("plain", ErrorClass::Permanent, "permission denied"),
+        ("plain", ErrorClass::NotFound, "executable file not found in $PATH"),
         ("/etc/passwd", ErrorClass::Permanent, "permission denied"),
         ("garbage", ErrorClass::Permanent, "exec format error"),
     ];

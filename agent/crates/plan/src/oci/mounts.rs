@@ -71,7 +71,7 @@ fn shared_memory(input: &OciInput<'_>) -> Result<Option<Value>, OciError> {
     let shared = |source: &Path, options: &[&str]| json!({ "destination": "/dev/shm", "type": "bind", "source": source, "options": options });
     Ok(Some(match &input.spec.ipc {
         IpcMode::None => return Ok(None),
-        IpcMode::Host => shared(Path::new("/dev/shm"), &["rbind", "rprivate"]),
+        IpcMode::Host => shared(Path::new("/dev/shm"), &["rbind", "rprivate", "nodev"]),
         IpcMode::Container(_) => {
             let source = input.joined.shm.as_deref().ok_or(OciError::NotJoined("ipc"))?;
             shared(source, &["bind", "rprivate", "nosuid", "noexec", "nodev"])

@@ -1,10 +1,17 @@
 //! Control groups: where a container's processes are counted, limited and, all at once, killed.
 
+mod devices;
 mod limits;
+mod place;
+mod read;
 mod v1;
 mod v2;
+mod write;
+
+pub(crate) use read::MemoryEvents;
 
 use crate::failure::Result;
+use crate::plan::ContainerPlan;
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -16,6 +23,8 @@ use std::path::{Path, PathBuf};
 pub enum Cgroups {
     /// One hierarchy with all controllers.
     Unified {
+        /// Where it is mounted (`/sys/fs/cgroup`).
+        root: PathBuf,
         /// Directory below which each container gets one of its own.
         parent: PathBuf,
     },
@@ -34,6 +43,9 @@ pub struct Cgroup {
     /// Directories of other hierarchies, by controller. Empty on a unified host.
     #[serde(default)]
     pub split: Vec<(String, PathBuf)>,
+    /// Groups above it that were made for it, the uppermost first. They go with it unless others use them.
+    #[serde(default)]
+    pub made: Vec<PathBuf>,
 }
 
 /// Where container groups are made below the root of a hierarchy.
@@ -47,26 +59,54 @@ impl Cgroups {
     /// No hierarchy of version 2 is mounted, or the groups cannot be made.
     pub fn discover(root: &Path, own: &str, delegated: bool) -> Result<Self> {
         if root.join("cgroup.controllers").exists() {
-            return v2::discover(root, own, delegated).map(|parent| Self::Unified { parent });
+            return v2::discover(root, own, delegated).map(|parent| Self::Unified { root: root.to_owned(), parent });
         }
         v1::discover(root).map(|()| Self::Hybrid { root: root.to_owned() })
     }
 
-    /// Makes a container's group with its limits. One that is there already gets the limits.
+    /// Makes a container's group with its limits and its rules for devices. One that is there already gets them.
+    ///
+    /// # Errors
+    /// Names the limit that could not be set. Then there is no group.
+    pub fn create(&self, id: &str, plan: &ContainerPlan) -> Result<Cgroup> {
+        let mut cgroup = match self {
+            Self::Unified { root, parent } => v2::create(root, parent, id, plan)?,
+            Self::Hybrid { root } => v1::create(root, id, plan)?,
+        };
+        let restricted = match &plan.device_access.rules {
+            None => Ok(()),
+            Some(rules) => devices::restrict(self, &mut cgroup, id, rules, plan.device_access.required),
+        };
+        if let Err(failure) = restricted {
+            let _ = cgroup.remove();
+            return Err(failure);
+        }
+        Ok(cgroup)
+    }
+
+    /// Changes the limits of a running container's group, all or none. What is not named stays. The answer is the group, which has
+    /// further directories if a controller of version 1 is needed that was not before.
     ///
     /// # Errors
     /// Names the limit that could not be set.
-    pub fn create(&self, id: &str, resources: &LinuxResources) -> Result<Cgroup> {
-        match self {
-            Self::Unified { parent } => v2::create(&parent.join(id), resources),
-            Self::Hybrid { root } => v1::create(root, id, resources),
+    pub fn update(&self, cgroup: &Cgroup, id: &str, resources: &LinuxResources) -> Result<Cgroup> {
+        let mut undo = write::Undo::wanted();
+        let result = match self {
+            Self::Unified { .. } => limits::unified(resources)
+                .and_then(|all| write::settings(&cgroup.unified, &all, &mut undo))
+                .map(|()| cgroup.clone()),
+            Self::Hybrid { root } => v1::update(root, cgroup, id, resources, &mut undo),
+        };
+        if result.is_err() {
+            undo.put_back();
         }
+        result
     }
 
     /// Removes the directory all containers' groups are in, if it is empty.
     pub fn remove_parent(&self) {
         let parents = match self {
-            Self::Unified { parent } => vec![parent.clone()],
+            Self::Unified { parent, .. } => vec![parent.clone()],
             Self::Hybrid { root } => v1::parents(root),
         };
         for parent in parents {
@@ -98,24 +138,12 @@ impl Cgroup {
             .is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
     }
 
-    /// Whether the kernel killed a process of it for lack of memory.
-    pub fn oom_killed(&self) -> bool {
-        let count = |file: PathBuf| {
-            let text = std::fs::read_to_string(file).unwrap_or_default();
-            text.lines()
-                .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse::<u64>().ok())
-                .unwrap_or(0)
-        };
-        let split = self.split.iter().find(|(controller, _)| controller == "memory");
-        count(self.unified.join("memory.events")) > 0
-            || split.is_some_and(|(_, directory)| count(directory.join("memory.oom_control")) > 0)
-    }
-
     /// Removes it. `EBUSY` while a process is in it.
     pub fn remove(&self) -> io::Result<()> {
         for directory in self.split.iter().map(|(_, directory)| directory).chain([&self.unified]) {
             remove_tree(directory)?;
         }
+        place::remove_made(&self.made);
         Ok(())
     }
 }

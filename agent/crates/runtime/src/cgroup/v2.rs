@@ -1,8 +1,8 @@
 //! Version 2.
 
-use super::{Cgroup, PARENT, limits};
+use super::{Cgroup, PARENT, limits, place, write};
 use crate::failure::{Doing as _, Failure, Result};
-use oci_spec::runtime::LinuxResources;
+use crate::plan::ContainerPlan;
 use std::path::{Path, PathBuf};
 
 /// Controllers that limits are set with.
@@ -49,40 +49,37 @@ pub(super) fn make(directory: &Path) -> Result<()> {
     }
 }
 
-pub(super) fn create(directory: &Path, resources: &LinuxResources) -> Result<Cgroup> {
-    let settings = limits::unified(resources)?;
-    make(directory)?;
-    let cgroup = Cgroup { unified: directory.to_owned(), split: Vec::new() };
-    let write = || -> Result<()> {
-        for (file, value) in &settings {
-            set(directory, file, value)?;
+pub(super) fn create(root: &Path, own: &Path, id: &str, plan: &ContainerPlan) -> Result<Cgroup> {
+    let settings = limits::unified(&plan.resources)?;
+    let mut made = Vec::new();
+    let parent = match &plan.cgroup_parent {
+        None => own.to_owned(),
+        Some(path) => {
+            enable(root);
+            place::parents(root, path, &mut made, |_, group| enable(group))?
         }
-        for (file, value) in resources.unified().iter().flatten() {
-            if file.contains('/') {
-                return Err(Failure::permanent(
-                    "reading linux.resources.unified",
-                    format!("{file:?} is not a file of a cgroup"),
-                ));
-            }
-            set(directory, file, value)?;
-        }
-        Ok(())
     };
-    if let Err(failure) = write() {
+    let unified = parent.join(id);
+    let cgroup = Cgroup { unified: unified.clone(), split: Vec::new(), made };
+    let result = make(&unified).and_then(|()| fill(&unified, &settings, plan));
+    if let Err(failure) = result {
         let _ = cgroup.remove();
         return Err(failure);
     }
     Ok(cgroup)
 }
 
-pub(super) fn set(directory: &Path, file: &str, value: &str) -> Result<()> {
-    let path = directory.join(file);
-    match std::fs::write(&path, value) {
-        // Hosts without swap, or without its accounting, have no such file; a limit of what is not there always holds.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.contains("swap") => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && file.contains("memsw") => {
-            Ok(())
+fn fill(directory: &Path, settings: &[limits::Setting], plan: &ContainerPlan) -> Result<()> {
+    write::settings(directory, settings, &mut write::Undo::default())?;
+    for (file, value) in plan.resources.unified().iter().flatten() {
+        if file.contains('/') {
+            return Err(Failure::permanent(
+                "reading linux.resources.unified",
+                format!("{file:?} is not a file of a cgroup"),
+            ));
         }
-        other => other.doing(|| format!("setting {file} of {} to {value}", directory.display())),
+        write::raw(&directory.join(file), value)
+            .doing(|| format!("setting {file} of {} to {value}", directory.display()))?;
     }
+    Ok(())
 }

@@ -5,8 +5,10 @@ use super::rootfs::path_of;
 use crate::failure::{Doing as _, Failure, Result};
 use crate::plan::DevicePlan;
 use hull_sys::{mount, resolve, terminal};
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// Devices every program may expect: path, major, minor (Documentation/admin-guide/devices.txt).
@@ -30,12 +32,9 @@ const LINKS: [(&str, &str); 6] = [
 
 /// Fills an empty /dev. Nodes are the host's own, mounted one by one: /dev itself and every other file system of the container
 /// are `nodev`, so nodes that the container makes for itself open nothing, whatever capabilities it has.
-pub(super) fn fill(root: &RootDir, devices: &[DevicePlan]) -> Result<()> {
+pub(super) fn fill(root: &RootDir) -> Result<()> {
     for (path, major, minor) in NODES {
-        show(root, Path::new(path), Some((true, major, minor)))?;
-    }
-    for device in devices.iter().filter(|d| NODES.iter().all(|(path, ..)| Path::new(path) != d.path)) {
-        show(root, &device.path, device.expected)?;
+        show(root, Path::new(path), (major, minor))?;
     }
     let dev = root
         .open(Path::new("/dev"), libc::O_PATH | libc::O_DIRECTORY, Links::Refused)
@@ -49,7 +48,59 @@ pub(super) fn fill(root: &RootDir, devices: &[DevicePlan]) -> Result<()> {
     Ok(())
 }
 
-fn show(root: &RootDir, path: &Path, expected: Option<(bool, u64, u64)>) -> Result<()> {
+/// Makes further nodes: the container's own, with the numbers of the host's. Where file systems are `nodev` each is mounted over
+/// itself without.
+pub(super) fn make(root: &RootDir, devices: &[DevicePlan], own_nodes: bool) -> Result<()> {
+    let there = |path: &Path| {
+        path == Path::new("/dev/ptmx") || NODES.iter().any(|(known, ..)| Path::new(known) == path)
+    };
+    for device in devices.iter().filter(|device| !there(&device.path)) {
+        let what = || format!("making device {} in the container", device.path.display());
+        let node = make_one(root, device).doing(what)?;
+        if !own_nodes {
+            let tree = mount::clone_tree(node.as_fd(), c"", false, true).doing(what)?;
+            mount::set_attributes(tree.as_fd(), 0, mount::attr::NODEV, false, None).doing(what)?;
+            mount::attach(tree.as_fd(), node.as_fd()).doing(what)?;
+        }
+    }
+    Ok(())
+}
+
+fn make_one(root: &RootDir, device: &DevicePlan) -> io::Result<OwnedFd> {
+    use nix::fcntl::AtFlags;
+    use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, makedev, mknodat};
+    use nix::unistd::{Gid, Uid, fchownat};
+    let links = if device.path.starts_with("/dev") { Links::Refused } else { Links::Inside };
+    let parent = root.directory(device.path.parent().unwrap_or(Path::new("/")), links)?;
+    let name = device.path.file_name().ok_or_else(|| io::Error::from_raw_os_error(libc::EISDIR))?;
+    let kind = if device.character { SFlag::S_IFCHR } else { SFlag::S_IFBLK };
+    let number = makedev(u64::from(device.major), u64::from(device.minor));
+    let mode = Mode::from_bits_truncate(device.mode);
+    let open = || {
+        let name = CString::new(name.as_bytes())?;
+        let flags = resolve::flags::BENEATH | resolve::flags::NO_SYMLINKS;
+        resolve::open(parent.as_fd(), &name, libc::O_PATH | libc::O_NOFOLLOW, 0, flags)
+    };
+    match mknodat(&parent, name, kind, mode, number) {
+        Ok(()) => {}
+        // What a former start left in the container's own layer.
+        Err(nix::errno::Errno::EEXIST) => {
+            let stat = nix::sys::stat::fstat(open()?)?;
+            let same = stat.st_mode & libc::S_IFMT == kind.bits() && stat.st_rdev == number;
+            if !same {
+                return Err(io::Error::from_raw_os_error(libc::EEXIST));
+            }
+        }
+        Err(errno) => return Err(errno.into()),
+    }
+    let (uid, gid) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
+    fchownat(&parent, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    // The mode that mknod(2) was given went through the file mode creation mask.
+    fchmodat(&parent, name, mode, FchmodatFlags::FollowSymlink)?;
+    open()
+}
+
+fn show(root: &RootDir, path: &Path, expected: (u64, u64)) -> Result<()> {
     let what = || format!("showing device {} in the container", path.display());
     let node = host_node(path, expected)?;
     let target = root.file(path, Links::Refused).doing(what)?;
@@ -58,23 +109,16 @@ fn show(root: &RootDir, path: &Path, expected: Option<(bool, u64, u64)>) -> Resu
 
 /// The host's device node, as a detached mount. The mount is read-only, which hinders no write to the device, but root in the
 /// container must not change the mode, owner or times of a node that is the host's own.
-pub(super) fn host_node(path: &Path, expected: Option<(bool, u64, u64)>) -> Result<OwnedFd> {
+pub(super) fn host_node(path: &Path, expected: (u64, u64)) -> Result<OwnedFd> {
     let what = || format!("opening device {} of the host", path.display());
     let node = mount::clone_tree(nix::fcntl::AT_FDCWD, &path_of(path)?, false, true).map_err(|error| {
         let failure = Failure::from_io(what(), &error);
         failure.remedy("the host must have the device")
     })?;
     let stat = nix::sys::stat::fstat(&node).doing(what)?;
-    let found = match stat.st_mode & libc::S_IFMT {
-        libc::S_IFCHR => Some(true),
-        libc::S_IFBLK => Some(false),
-        _ => None,
-    };
     let number = (nix::sys::stat::major(stat.st_rdev), nix::sys::stat::minor(stat.st_rdev));
-    match (found, expected) {
-        (Some(_), None) => {}
-        (Some(found), Some((character, major, minor))) if found == character && number == (major, minor) => {}
-        _ => return Err(Failure::permanent(what(), "it is not the device that was asked for")),
+    if stat.st_mode & libc::S_IFMT != libc::S_IFCHR || number != expected {
+        return Err(Failure::permanent(what(), "it is not the device that was asked for"));
     }
     mount::set_attributes(node.as_fd(), mount::attr::RDONLY, 0, false, None).doing(what)?;
     Ok(node)

@@ -49,14 +49,17 @@ struct User {
     home: String,
 }
 
-/// A number of digits is always an id. 2³²-1 means "no id" to the kernel and is refused with everything above.
+/// A word of digits is always an id. The kernel knows larger ids, but Docker's clients do not.
 fn key<'a>(word: &'a str, what: &str) -> Result<Key<'a>> {
     if !word.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(Key::Name(word));
     }
     match word.parse::<u32>() {
-        Ok(number) if number != u32::MAX => Ok(Key::Number(number)),
-        _ => Err(Failure::permanent(format!("looking up {what} {word}"), "ids go from 0 to 4294967294")),
+        Ok(number) if number <= i32::MAX as u32 => Ok(Key::Number(number)),
+        _ => Err(Failure::permanent(
+            format!("unable to find {what} {word}"),
+            "uids and gids must be in range 0-2147483647",
+        )),
     }
 }
 
@@ -75,7 +78,7 @@ pub(crate) fn look_up(user: &str, extra: &[String], passwd: &[u8], group: &[u8])
         (None, Key::Name("root")) => 0,
         (None, Key::Name(name)) => {
             return Err(Failure::permanent(
-                format!("looking up user {name}"),
+                format!("unable to find user {name}"),
                 "no matching entries in passwd file",
             )
             .remedy("name a user of the image, or give a number"));
@@ -93,6 +96,8 @@ pub(crate) fn look_up(user: &str, extra: &[String], passwd: &[u8], group: &[u8])
     for word in extra {
         groups.push(find_gid(group, word)?);
     }
+    // So that a program which changes its group stays bound to what was forbidden to this one.
+    groups.push(gid);
     groups.sort_unstable();
     groups.dedup();
     if groups.len() > MAX_GROUPS {
@@ -135,8 +140,11 @@ fn find_gid(group: &[u8], word: &str) -> Result<u32> {
             .and_then(|fields| id(fields.get(2)?))
             .or((name == "root").then_some(0))
             .ok_or_else(|| {
-                Failure::permanent(format!("looking up group {name}"), "no matching entries in group file")
-                    .remedy("name a group of the image, or give a number")
+                Failure::permanent(
+                    format!("unable to find group {name}"),
+                    "no matching entries in group file",
+                )
+                .remedy("name a group of the image, or give a number")
             }),
     }
 }
@@ -167,12 +175,12 @@ mod tests {
         let web = of("web").unwrap();
         assert_eq!(
             (web.uid, web.gid, web.groups, web.home.as_deref()),
-            (33, 34, vec![4, 50], Some("/var/www"))
+            (33, 34, vec![4, 34, 50], Some("/var/www"))
         );
         let web = of("33:root").unwrap();
-        assert_eq!((web.uid, web.gid, web.groups), (33, 0, vec![]));
+        assert_eq!((web.uid, web.gid, web.groups), (33, 0, vec![0]));
         let extra = look_up("web", &["root".into(), "7".into()], PASSWD, GROUP).unwrap();
-        assert_eq!(extra.groups, vec![0, 4, 7, 50]);
+        assert_eq!(extra.groups, vec![0, 4, 7, 34, 50]);
         let nobody = of("12345").unwrap();
         assert_eq!((nobody.uid, nobody.gid), (12345, 0));
         assert_eq!(of("").unwrap().uid, 0);
@@ -182,9 +190,16 @@ mod tests {
     #[test]
     fn numbers_are_never_names() {
         assert_eq!(of("1000").unwrap().uid, 1000);
-        for bad in
-            ["4294967296", "4294967295", "99999999999999999999", "nobody", "odd", "web:none", "0:4294967295"]
-        {
+        for bad in [
+            "4294967296",
+            "4294967295",
+            "2147483648",
+            "99999999999999999999",
+            "nobody",
+            "odd",
+            "web:none",
+            "0:4294967295",
+        ] {
             assert!(of(bad).is_err(), "{bad}");
         }
     }

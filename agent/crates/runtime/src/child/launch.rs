@@ -1,9 +1,8 @@
 //! The last steps of every process in a container: streams, limits, identity, capabilities, filter, program.
 
 use super::identity::Identity;
-use super::rootdir::{Links, RootDir};
-use super::rootfs;
-use crate::failure::{Doing as _, Failure, Result, describe};
+use super::{program, rootfs};
+use crate::failure::{Doing as _, Failure, Result};
 use crate::plan::{ProcessPlan, Rlimit};
 use crate::seccomp::Filter;
 use hull_sys::{capability, prctl, process, seccomp, socket, terminal};
@@ -13,11 +12,6 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
-
-/// Where a search begins if the environment does not say (confstr(3), as Docker has it).
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Standard streams; what is `None` stays as it is.
 #[derive(Debug, Default)]
@@ -54,10 +48,17 @@ pub(super) struct Launch<'a> {
     pub(super) channel: BorrowedFd<'a>,
     /// The container's procfs.
     pub(super) procfs: OwnedFd,
+    /// What a failure is told as.
+    pub(super) whole: &'static str,
 }
 
 impl Launch<'_> {
     pub(super) fn go(self) -> Result<Infallible> {
+        let whole = self.whole;
+        self.steps().map_err(|failure| failure.within(whole))
+    }
+
+    fn steps(self) -> Result<Infallible> {
         nix::unistd::setsid().doing(|| "beginning a session".to_owned())?;
         // A keyring of the host's session is nobody's business; kernels without keyrings have nothing to hide.
         let _ = prctl::new_session_keyring();
@@ -67,20 +68,20 @@ impl Launch<'_> {
         for limit in &self.plan.rlimits {
             set_rlimit(limit)?;
         }
-        change_directory(&self.plan.cwd)?;
+        program::change_directory(&self.plan.cwd)?;
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(self.plan.umask.unwrap_or(0o022)));
         process::cloexec_from(3).doing(|| "closing the host's descriptors".to_owned())?;
         self.become_user()?;
-        let program = find_program(&self.plan.args[0], &self.plan.env)?;
+        let program = program::find(&self.plan.args[0], &self.plan.env)?;
         let strings = |list: &[String]| -> Result<Vec<CString>> {
-            list.iter().map(|text| CString::new(text.as_str()).map_err(|_| nul())).collect()
+            list.iter().map(|text| CString::new(text.as_str()).map_err(|_| program::nul())).collect()
         };
         let (args, env) = (strings(&self.plan.args)?, strings(&self.environment())?);
         // If nobody listens any more, nobody would look after the program either.
         send(self.channel, &Message::Executing, &[])?;
         self.confine()?;
         let error = process::exec(&program, &args, &env);
-        Err(exec_failure(&self.plan.args[0], &error))
+        Err(program::failure(&self.plan.args[0], &error))
     }
 
     fn environment(&self) -> Vec<String> {
@@ -171,10 +172,6 @@ impl Launch<'_> {
     }
 }
 
-fn nul() -> Failure {
-    Failure::permanent("reading process.args", "an argument or variable contains a NUL byte")
-}
-
 fn set_oom_score(procfs: BorrowedFd<'_>, wanted: Option<i32>) -> Result<()> {
     let value = wanted.unwrap_or(0).to_string();
     let path = format!("{}/oom_score_adj", nix::unistd::getpid());
@@ -187,8 +184,21 @@ fn set_oom_score(procfs: BorrowedFd<'_>, wanted: Option<i32>) -> Result<()> {
 fn set_apparmor(procfs: BorrowedFd<'_>, profile: Option<&str>) -> Result<()> {
     let Some(profile) = profile.filter(|p| *p != "unconfined") else { return Ok(()) };
     let path = format!("{}/attr/apparmor/exec", nix::unistd::getpid());
-    rootfs::write_below(procfs, &path, &format!("exec {profile}"))
-        .doing(|| format!("applying AppArmor profile {profile:?}"))
+    let what = || format!("applying AppArmor profile {profile:?}");
+    if hull_sys::resolve::open(
+        procfs,
+        c"self/attr/apparmor",
+        libc::O_PATH,
+        0,
+        hull_sys::resolve::flags::BENEATH,
+    )
+    .is_err()
+    {
+        return Err(
+            Failure::permanent(what(), "this kernel has no AppArmor").remedy("use apparmor=unconfined")
+        );
+    }
+    rootfs::write_below(procfs, &path, &format!("exec {profile}")).doing(what)
 }
 
 fn set_rlimit(limit: &Rlimit) -> Result<()> {
@@ -220,62 +230,4 @@ fn set_rlimit(limit: &Rlimit) -> Result<()> {
         let failure = Failure::from_io(doing, &io::Error::from(errno));
         failure.remedy(format!("this host allows at most {ceiling}"))
     })
-}
-
-/// Changes to the working directory, which must lie in the container: links of /proc that lead elsewhere are refused.
-fn change_directory(cwd: &Path) -> Result<()> {
-    let what = || format!("changing to working directory {}", cwd.display());
-    let root = RootDir::open_current()?;
-    let dir = root.open(cwd, libc::O_PATH | libc::O_DIRECTORY, Links::Inside).doing(what)?;
-    nix::unistd::fchdir(&dir).doing(what)?;
-    match nix::unistd::getcwd() {
-        Ok(path) if path.is_absolute() => Ok(()),
-        _ => Err(Failure::permanent(what(), "it is not inside the container")),
-    }
-}
-
-/// Finds the program as execvp(3) does, with the rights it will have.
-fn find_program(name: &str, env: &[String]) -> Result<CString> {
-    let bytes = |path: PathBuf| CString::new(path.as_os_str().as_bytes()).map_err(|_| nul());
-    if name.contains('/') {
-        return bytes(PathBuf::from(name));
-    }
-    let path = env.iter().rev().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
-    let mut forbidden = false;
-    for directory in path.split(':') {
-        let candidate = Path::new(if directory.is_empty() { "." } else { directory }).join(name);
-        let Ok(stat) = nix::sys::stat::stat(&candidate) else { continue };
-        if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
-            continue;
-        }
-        if executable(&candidate) {
-            return bytes(candidate);
-        }
-        forbidden = true;
-    }
-    let doing = format!("executing {name:?}");
-    Err(if forbidden {
-        Failure::permanent(doing, "permission denied: the file is not executable")
-    } else {
-        Failure::not_found(doing, "executable file not found in $PATH")
-            .remedy("check the command, the entrypoint and PATH of the image")
-    })
-}
-
-fn executable(path: &Path) -> bool {
-    use nix::fcntl::{AT_FDCWD, AtFlags};
-    use nix::unistd::{AccessFlags, faccessat};
-    faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS).is_ok()
-}
-
-fn exec_failure(name: &str, error: &io::Error) -> Failure {
-    let doing = format!("executing {name:?}");
-    match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ENOTDIR) => Failure::not_found(doing, "no such file or directory")
-            .remedy("the program, or the interpreter or loader it names, is not in the image"),
-        Some(libc::EACCES | libc::EPERM | libc::EISDIR) => Failure::permanent(doing, "permission denied"),
-        Some(libc::ENOEXEC) => Failure::permanent(doing, "exec format error")
-            .remedy("the program was built for another architecture, or is not one"),
-        _ => Failure { reason: describe(error), ..Failure::from_io(doing, error) },
-    }
 }

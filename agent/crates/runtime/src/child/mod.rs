@@ -8,14 +8,17 @@ mod dev;
 mod identity;
 mod init;
 mod launch;
+mod mounts;
 mod paths;
+mod program;
 mod rootdir;
 mod rootfs;
+mod sharing;
 
 pub(crate) use launch::{Message, Stdio};
 pub(crate) use rootdir::RootDir;
 
-use crate::failure::{Doing as _, Failure, Result};
+use crate::failure::{Doing as _, EXEC, Failure, Result, START};
 use crate::plan::{ContainerPlan, ProcessPlan};
 use crate::seccomp::Filter;
 use hull_sys::process::flags;
@@ -72,20 +75,8 @@ fn report(channel: &OwnedFd, result: Result<Infallible>) -> ! {
 fn container(start: &mut Start<'_>) -> Result<Infallible> {
     let plan = start.plan;
     process::reset_signals();
-    join_cgroups(&start.join_cgroups)?;
-    for (kind, path) in plan.join_namespaces.iter().filter(|(kind, _)| *kind != flags::NEWPID) {
-        let file = std::fs::File::open(path).doing(|| format!("opening namespace {}", path.display()))?;
-        namespace::join(file.as_fd(), *kind).doing(|| format!("joining namespace {}", path.display()))?;
-    }
-    // Not part of clone3: a cgroup namespace begins at the cgroup of whoever makes it, which must be the container's own.
-    if plan.new_namespaces & flags::NEWCGROUP != 0 {
-        namespace::unshare(flags::NEWCGROUP).doing(|| "making a cgroup namespace".to_owned())?;
-    }
-    let root = rootfs::mount_root(plan, &start.mountpoint)?;
-    let rootfs::Furnished { console, procfs } = rootfs::furnish(plan, &root, start.channel.as_fd())?;
-    if let Some(name) = &plan.hostname {
-        nix::unistd::sethostname(name).doing(|| format!("setting the host name to {name:?}"))?;
-    }
+    let (root, furnished) = furnish(start).map_err(|failure| failure.within(START))?;
+    let rootfs::Furnished { console, procfs } = furnished;
     let identity = identity::resolve(&root, &plan.process.user)?;
     let launch = launch::Launch {
         plan: &plan.process,
@@ -95,8 +86,29 @@ fn container(start: &mut Start<'_>) -> Result<Infallible> {
         stdio: std::mem::take(&mut start.stdio),
         channel: start.channel.as_fd(),
         procfs,
+        whole: START,
     };
     if plan.init { init::run(launch) } else { launch.go() }
+}
+
+/// Everything that the container is made of, up to the change of root.
+fn furnish(start: &Start<'_>) -> Result<(RootDir, rootfs::Furnished)> {
+    let plan = start.plan;
+    join_cgroups(&start.join_cgroups)?;
+    for (kind, path) in plan.join_namespaces.iter().filter(|(kind, _)| *kind != flags::NEWPID) {
+        let file = std::fs::File::open(path).doing(|| format!("opening namespace {}", path.display()))?;
+        namespace::join(file.as_fd(), *kind).doing(|| format!("joining namespace {}", path.display()))?;
+    }
+    // Not part of clone3: a cgroup namespace begins at the cgroup of whoever makes it, which must be the container's own.
+    if plan.new_namespaces & flags::NEWCGROUP != 0 {
+        namespace::unshare(flags::NEWCGROUP).doing(|| "making a cgroup namespace".to_owned())?;
+    }
+    let (root, opened) = rootfs::mount_root(plan, &start.mountpoint)?;
+    let furnished = rootfs::furnish(plan, &root, opened, start.channel.as_fd())?;
+    if let Some(name) = &plan.hostname {
+        nix::unistd::sethostname(name).doing(|| format!("setting the host name to {name:?}"))?;
+    }
+    Ok((root, furnished))
 }
 
 fn further(enter: &mut Enter<'_>) -> Result<Infallible> {
@@ -121,6 +133,7 @@ fn further(enter: &mut Enter<'_>) -> Result<Infallible> {
         stdio: std::mem::take(&mut enter.stdio),
         channel: enter.channel.as_fd(),
         procfs: paths::procfs_of(&root)?,
+        whole: EXEC,
     }
     .go()
 }

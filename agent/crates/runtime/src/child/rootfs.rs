@@ -1,10 +1,11 @@
 //! The root file system: overlay, mounts, what is hidden, and the change into it.
 
 use super::launch::{self, Message};
+use super::mounts::{self, Opened};
 use super::rootdir::{Links, RootDir};
 use super::{dev, paths};
 use crate::failure::{Doing as _, Failure, Result};
-use crate::plan::{ContainerPlan, MountKind, MountPlan, RootSource};
+use crate::plan::{ContainerPlan, MountKind, RootSource};
 use hull_sys::mount::{self, FsContext, attr};
 use std::ffi::CString;
 use std::io;
@@ -13,10 +14,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// Leaves the host's mounts behind, then mounts the root file system on a directory. Only our own mount namespace sees it.
-pub(super) fn mount_root(plan: &ContainerPlan, mountpoint: &Path) -> Result<RootDir> {
-    leave_host_mounts(plan.mounts.iter().any(|m| m.slave))?;
+pub(super) fn mount_root(plan: &ContainerPlan, mountpoint: &Path) -> Result<(RootDir, Opened)> {
+    let opened = mounts::open_early(plan)?;
+    leave_host_mounts()?;
     let tree = detached_root(plan)?;
-    attach_root(tree, mountpoint)
+    Ok((attach_root(tree, mountpoint)?, opened))
 }
 
 /// Attaches a root file system and opens it.
@@ -28,17 +30,16 @@ fn attach_root(tree: OwnedFd, mountpoint: &Path) -> Result<RootDir> {
     Ok(RootDir::new(tree))
 }
 
-/// Nothing that is mounted here reaches the host; what the host mounts reaches us only if a bind mount asks for it.
-fn leave_host_mounts(slave: bool) -> Result<()> {
+/// Nothing that is mounted here reaches the host, nor the other way; binds that share mounts are open already.
+fn leave_host_mounts() -> Result<()> {
     use nix::mount::{MsFlags, mount};
-    let kind = if slave { MsFlags::MS_SLAVE } else { MsFlags::MS_PRIVATE };
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | kind, None::<&str>)
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .doing(|| "leaving the host's mounts".to_owned())
 }
 
 /// The root file system, mounted nowhere.
 fn detached_root(plan: &ContainerPlan) -> Result<OwnedFd> {
-    let attributes = if plan.all_devices { 0 } else { attr::NODEV };
+    let attributes = if plan.device_access.own_nodes { 0 } else { attr::NODEV };
     match &plan.root {
         RootSource::Directory(path) => {
             let tree = mount::clone_tree(nix::fcntl::AT_FDCWD, &path_of(path)?, true, false)
@@ -94,10 +95,15 @@ pub(super) struct Furnished {
 }
 
 /// Mounts, devices, kernel parameters and what is hidden; then the root becomes `/`.
-pub(super) fn furnish(plan: &ContainerPlan, root: &RootDir, channel: BorrowedFd<'_>) -> Result<Furnished> {
+pub(super) fn furnish(
+    plan: &ContainerPlan,
+    root: &RootDir,
+    mut opened: Opened,
+    channel: BorrowedFd<'_>,
+) -> Result<Furnished> {
     let mut procfs = None;
-    for one in &plan.mounts {
-        let tree = mount_one(root, one)?;
+    for (index, one) in plan.mounts.iter().enumerate() {
+        let tree = mounts::mount_one(root, one, opened.remove(&index))?;
         if matches!(&one.kind, MountKind::New { fstype, .. } if fstype == "proc")
             && one.set & attr::RDONLY == 0
         {
@@ -109,7 +115,8 @@ pub(super) fn furnish(plan: &ContainerPlan, root: &RootDir, channel: BorrowedFd<
         None => paths::procfs()?,
     };
     if plan.fill_dev {
-        dev::fill(root, &plan.devices)?;
+        dev::fill(root)?;
+        dev::make(root, &plan.devices, plan.device_access.own_nodes)?;
     }
     let console = if plan.process.terminal {
         let (master, slave) = dev::open_terminal(root, plan.process.size)?;
@@ -132,65 +139,6 @@ pub(super) fn furnish(plan: &ContainerPlan, root: &RootDir, channel: BorrowedFd<
     }
     change_root(root)?;
     Ok(Furnished { console, procfs })
-}
-
-fn mount_one(root: &RootDir, plan: &MountPlan) -> Result<OwnedFd> {
-    let at = plan.target.display();
-    let links = if plan.strict { Links::Refused } else { Links::Inside };
-    let tree = match &plan.kind {
-        MountKind::Bind { source, recursive } => bind_source(source, *recursive, plan)?,
-        MountKind::New { fstype, options } => new_filesystem(fstype, options, plan)?,
-    };
-    let stat = nix::sys::stat::fstat(&tree).doing(|| format!("looking at the mount for {at}"))?;
-    let target = if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
-        root.directory(&plan.target, links)
-    } else {
-        root.file(&plan.target, links)
-    }
-    .map_err(|error| {
-        let failure = Failure::from_io(format!("opening mount point {at} in the container"), &error);
-        match error.raw_os_error() {
-            Some(libc::ELOOP) => failure.remedy("the image has a symbolic link there, which is not followed"),
-            _ => failure,
-        }
-    })?;
-    mount::attach(tree.as_fd(), target.as_fd()).doing(|| format!("mounting on {at}"))?;
-    Ok(tree)
-}
-
-/// The source is opened by the host's path while the host's root is still ours.
-fn bind_source(source: &Path, recursive: bool, plan: &MountPlan) -> Result<OwnedFd> {
-    let what = || format!("opening {} to be mounted on {}", source.display(), plan.target.display());
-    let tree =
-        mount::clone_tree(nix::fcntl::AT_FDCWD, &path_of(source)?, recursive, false).map_err(|error| {
-            let failure = Failure::from_io(what(), &error);
-            if error.kind() == io::ErrorKind::NotFound {
-                Failure { class: crate::failure::Class::Permanent, ..failure }
-            } else {
-                failure
-            }
-        })?;
-    mount::set_attributes(tree.as_fd(), plan.set, plan.clear, recursive, None)
-        .doing(|| format!("setting properties of the mount on {}", plan.target.display()))?;
-    Ok(tree)
-}
-
-fn new_filesystem(fstype: &str, options: &[(String, Option<String>)], plan: &MountPlan) -> Result<OwnedFd> {
-    let at = plan.target.display();
-    let bad = |_| Failure::permanent(format!("mounting {fstype} on {at}"), "an option contains a NUL byte");
-    let context = FsContext::open(&CString::new(fstype).map_err(bad)?)
-        .doing(|| format!("making a {fstype} for {at}"))?;
-    for (key, value) in options {
-        let name = CString::new(key.as_str()).map_err(bad)?;
-        match value {
-            Some(value) => context.string(&name, &CString::new(value.as_str()).map_err(bad)?),
-            None => context.flag(&name),
-        }
-        .doing(|| format!("setting option {key} of the {fstype} on {at}"))?;
-    }
-    // What mount(8) shows as the source; no file system here has a use for it.
-    let _ = context.string(c"source", &CString::new(fstype).map_err(bad)?);
-    context.mount(plan.set).doing(|| format!("making a {fstype} for {at}"))
 }
 
 /// Kernel parameters, through a procfs that is surely one.
@@ -231,7 +179,7 @@ fn protect(plan: &ContainerPlan, root: &RootDir) -> Result<()> {
                 None => empty_directory().doing(what)?,
             }
         } else {
-            dev::host_node(Path::new("/dev/null"), Some((true, 1, 3)))?
+            dev::host_node(Path::new("/dev/null"), (1, 3))?
         };
         mount::attach(tree.as_fd(), target.as_fd()).doing(what)?;
         if stat.st_mode & libc::S_IFMT == libc::S_IFDIR && empty.is_none() {
@@ -261,6 +209,9 @@ fn make_cwd(root: &RootDir, cwd: &Path) -> Result<()> {
     match root.directory(cwd, Links::Inside) {
         Ok(_) => Ok(()),
         Err(error) if error.raw_os_error() == Some(libc::EROFS) => Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => {
+            Err(Failure::permanent("Cannot mkdir", format!("{} is not a directory", cwd.display())))
+        }
         Err(error) => Err(error).doing(|| format!("making working directory {}", cwd.display())),
     }
 }

@@ -1,11 +1,13 @@
 //! From an OCI configuration to exactly what a start does. Pure: everything wrong with a configuration is found here, before
 //! anything is touched.
 
+mod devices;
 mod mounts;
 mod process;
 mod sysctl;
 
-pub use mounts::{MountKind, MountPlan};
+pub use devices::{DeviceAccess, DevicePlan, DeviceRule, MAKE, READ, WRITE};
+pub use mounts::{MountKind, MountPlan, Propagation};
 pub(crate) use process::check_texts;
 pub use process::{ProcessPlan, Rlimit, UserChoice};
 
@@ -42,15 +44,6 @@ pub struct IdRange {
     pub count: u32,
 }
 
-/// A device node to be shown in the container: the host's own of the same path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DevicePlan {
-    /// Path on the host and in the container, below /dev.
-    pub path: PathBuf,
-    /// What the host's node must be, so that nothing else is shown: character device?, major, minor.
-    pub expected: Option<(bool, u64, u64)>,
-}
-
 /// Everything a start does, decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerPlan {
@@ -66,8 +59,8 @@ pub struct ContainerPlan {
     pub root: RootSource,
     /// The root file system cannot be written.
     pub readonly_root: bool,
-    /// Every device may be used: mounts do not get `nodev`.
-    pub all_devices: bool,
+    /// What it may do with devices.
+    pub device_access: DeviceAccess,
     /// Mounts in order.
     pub mounts: Vec<MountPlan>,
     /// Whether /dev is ours to fill: a tmpfs of its own.
@@ -86,6 +79,8 @@ pub struct ContainerPlan {
     pub domainname: Option<String>,
     /// Limits.
     pub resources: LinuxResources,
+    /// Control group its own is put below, relative to the root of the hierarchy; Hull's own if `None`.
+    pub cgroup_parent: Option<PathBuf>,
     /// System call filter.
     pub seccomp: Option<LinuxSeccomp>,
     /// The main process.
@@ -115,8 +110,11 @@ impl ContainerPlan {
         let (new_namespaces, join_namespaces) =
             namespaces(linux.namespaces().as_deref().unwrap_or_default())?;
         let resources = linux.resources().clone().unwrap_or_default();
-        let all_devices = allows_all_devices(&resources);
-        let mounts = mounts::plan(spec.mounts().as_deref().unwrap_or_default(), all_devices)?;
+        let devices = devices::nodes(&linux)?;
+        let mut device_access = devices::access(&resources, &devices)?;
+        let listed = spec.mounts().as_deref().unwrap_or_default();
+        let mounts = mounts::plan(listed, device_access.own_nodes)?;
+        device_access.required |= device_access.rules.is_some() && mounts.iter().any(|m| m.shows_devices);
         let fill_dev = mounts.iter().any(|m| {
             m.target == Path::new("/dev")
                 && matches!(&m.kind, MountKind::New { fstype, .. } if fstype == "tmpfs")
@@ -140,10 +138,11 @@ impl ContainerPlan {
             gid_ranges: ranges(linux.gid_mappings()),
             root: extras.root,
             readonly_root: spec.root().as_ref().and_then(|r| r.readonly()).unwrap_or(false),
-            all_devices,
+            device_access,
             mounts,
             fill_dev,
-            devices: devices(&linux)?,
+            devices,
+            cgroup_parent: cgroup_parent(linux.cgroups_path().as_deref())?,
             masked_paths: paths(linux.masked_paths())?,
             readonly_paths: paths(linux.readonly_paths())?,
             sysctls,
@@ -237,42 +236,12 @@ fn namespaces(list: &[oci_spec::runtime::LinuxNamespace]) -> Result<(u64, Vec<(u
     Ok((new, join))
 }
 
-/// Whether the device rules allow everything, as a privileged container's do.
-fn allows_all_devices(resources: &LinuxResources) -> bool {
-    use oci_spec::runtime::LinuxDeviceType::A;
-    resources.devices().iter().flatten().next_back().is_some_and(|rule| {
-        rule.allow()
-            && rule.typ().is_none_or(|t| t == A)
-            && rule.major().is_none_or(|m| m < 0)
-            && rule.minor().is_none_or(|m| m < 0)
-    })
-}
-
-fn devices(linux: &oci_spec::runtime::Linux) -> Result<Vec<DevicePlan>> {
-    use oci_spec::runtime::LinuxDeviceType;
-    let mut plans = Vec::new();
-    for device in linux.devices().iter().flatten() {
-        let path = container_path(device.path(), "linux.devices")?;
-        if !path.starts_with("/dev") || path == Path::new("/dev") {
-            return Err(refused("linux.devices", format!("{} is not below /dev", path.display())));
-        }
-        let character = match device.typ() {
-            LinuxDeviceType::C | LinuxDeviceType::U => true,
-            LinuxDeviceType::B => false,
-            other => {
-                return Err(refused(
-                    "linux.devices",
-                    format!("type {other:?} of {} is not a device", path.display()),
-                ));
-            }
-        };
-        let number = |n: i64| u64::try_from(n).map_err(|_| refused("linux.devices", "a number is negative"));
-        plans.push(DevicePlan {
-            path,
-            expected: Some((character, number(device.major())?, number(device.minor())?)),
-        });
-    }
-    Ok(plans)
+/// The group above the container's. Hull's own, and what a service manager would have to find, are `None`.
+fn cgroup_parent(path: Option<&Path>) -> Result<Option<PathBuf>> {
+    let Some(path) = path.filter(|path| path.is_absolute()) else { return Ok(None) };
+    let path = container_path(path, "linux.cgroupsPath")?;
+    let parent = path.parent().and_then(|parent| parent.strip_prefix("/").ok()).unwrap_or(Path::new(""));
+    Ok(Some(parent.to_owned()).filter(|parent| parent != Path::new("hull")))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Kernel parameters that belong to a namespace of the container.
 
 use super::refused;
-use crate::failure::Result;
+use crate::failure::{CREATE, Failure, Result};
 use hull_sys::process::flags;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -41,21 +41,25 @@ pub(super) fn plan(
             ));
         }
         let dotted = key.replace('/', ".");
-        let bit = if dotted.starts_with("net.") {
-            flags::NEWNET
+        let (bit, shared) = if dotted.starts_with("net.") {
+            (flags::NEWNET, "not allowed in host network namespace")
         } else if dotted.starts_with("fs.mqueue.") || IPC.contains(&dotted.as_str()) {
-            flags::NEWIPC
+            (flags::NEWIPC, "is not allowed in the hosts ipc namespace")
+        } else if dotted == "kernel.domainname" {
+            (flags::NEWUTS, "is not in a separate kernel namespace")
         } else {
-            return Err(refused("linux.sysctl", format!("{key} is a parameter of the whole host")));
+            return Err(not_allowed(&key, "is not in a separate kernel namespace"));
         };
         if !owns(bit) {
-            return Err(refused(
-                "linux.sysctl",
-                format!("{key} would change the host: the container shares its namespace"),
-            ));
+            return Err(not_allowed(&key, shared));
         }
         plans.push((dotted.replace('.', "/"), value));
     }
     plans.sort();
     Ok(plans)
+}
+
+/// As clients know it.
+fn not_allowed(key: &str, reason: &str) -> Failure {
+    Failure::permanent(CREATE, format!("sysctl {key:?} {reason}"))
 }

@@ -152,7 +152,7 @@ impl Supervisor {
         let plan = ContainerPlan::new(&request.spec, extras)?;
         let files = Files::new(&self.options.state_dir, &request.id);
         files.prepare().doing(|| format!("making {}", files.directory().display()))?;
-        let cgroup = self.cgroups.create(request.id.as_str(), &plan.resources)?;
+        let cgroup = self.cgroups.create(request.id.as_str(), &plan)?;
         let begun = self.begin(&request.id, &plan, request.log, files, &cgroup);
         match begun.and_then(|begun| self.watch(caller, begun)) {
             Ok(container) => {
