@@ -72,6 +72,23 @@ pub const TOOL_PACKAGES: &[&str] = &[
     "zstd",
 ];
 
+/// Debian's suite name of the container engines that Hull is compared with.
+pub const PEER_SUITE: &str = "forky";
+
+/// Container engines to be compared with, and what they need to run.
+pub const PEER_PACKAGES: &[&str] = &[
+    "busybox-static",
+    "ca-certificates",
+    "crun",
+    "docker-cli",
+    "docker-registry",
+    "docker.io",
+    "iproute2",
+    "iptables",
+    "podman",
+    "procps",
+];
+
 /// What the image is made of, before pruning.
 pub const BASE_PACKAGES: &[&str] = &[
     "ca-certificates",

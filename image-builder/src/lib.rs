@@ -27,6 +27,7 @@ pub mod initramfs;
 pub mod mirror;
 pub mod mmdebstrap;
 pub mod oci;
+pub mod peers;
 pub mod progress;
 pub mod prune;
 pub mod qemu;

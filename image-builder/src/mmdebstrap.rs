@@ -6,7 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::definition::{EXCLUDED_PATHS, PREFERENCES, SUITE, sources};
+use crate::definition::{
+    DEFAULT_EPOCH, EXCLUDED_PATHS, PEER_PACKAGES, PEER_SUITE, PREFERENCES, SUITE, sources,
+};
 use crate::mirror::Mirrors;
 use crate::progress::StepLog;
 
@@ -24,6 +26,7 @@ const NO_INITRAMFS: &str = r#"mkdir -p "$1/etc/kernel/postinst.d" && printf '#!/
 
 /// mmdebstrap's arguments. `sources` and `preferences` are files on the host.
 pub fn arguments(
+    suite: &str,
     packages: &[&str],
     format: Format,
     target: &Path,
@@ -46,7 +49,7 @@ pub fn arguments(
     ));
     args.push(format!("--setup-hook={NO_INITRAMFS}"));
     args.push(format!("--include={}", packages.join(",")));
-    args.extend([SUITE.to_owned(), target.display().to_string(), sources.display().to_string()]);
+    args.extend([suite.to_owned(), target.display().to_string(), sources.display().to_string()]);
     args
 }
 
@@ -58,18 +61,36 @@ pub fn bootstrap(
     target: &Path,
     epoch: u64,
 ) -> Result<()> {
+    let mirrors = Mirrors::of_host()?;
+    let origin = (SUITE, sources(&mirrors.debian, &mirrors.security), PREFERENCES);
+    bootstrap_from(origin, log, packages, format, target, epoch)
+}
+
+/// The same with Debian's testing alone, whose engines are the ones to be compared with.
+pub fn bootstrap_peers(log: &mut StepLog, target: &Path) -> Result<()> {
+    let list = format!("deb [check-valid-until=no] {} {PEER_SUITE} main\n", Mirrors::of_host()?.debian);
+    bootstrap_from((PEER_SUITE, list, ""), log, PEER_PACKAGES, Format::Directory, target, DEFAULT_EPOCH)
+}
+
+/// `origin` is the suite, where its packages come from, and which are preferred.
+fn bootstrap_from(
+    origin: (&str, String, &str),
+    log: &mut StepLog,
+    packages: &[&str],
+    format: Format,
+    target: &Path,
+    epoch: u64,
+) -> Result<()> {
+    let (suite, from, preferred) = origin;
     let dir = target.parent().context("the target has no parent directory")?;
     let (list, preferences) = (dir.join("sources.list"), dir.join("preferences"));
-    let mirrors = Mirrors::of_host()?;
-    fs::write(&list, sources(&mirrors.debian, &mirrors.security))
-        .with_context(|| format!("cannot write {}", list.display()))?;
-    fs::write(&preferences, PREFERENCES)
-        .with_context(|| format!("cannot write {}", preferences.display()))?;
+    fs::write(&list, from).with_context(|| format!("cannot write {}", list.display()))?;
+    fs::write(&preferences, preferred).with_context(|| format!("cannot write {}", preferences.display()))?;
     let partial = target.with_extension("partial");
     remove(&partial)?;
     log.run(
         Command::new("mmdebstrap")
-            .args(arguments(packages, format, &partial, &list, &preferences))
+            .args(arguments(suite, packages, format, &partial, &list, &preferences))
             .env("SOURCE_DATE_EPOCH", epoch.to_string())
             .env_remove("TMPDIR"),
     )?;
@@ -111,6 +132,7 @@ mod tests {
     #[test]
     fn arguments_end_with_suite_target_and_sources() {
         let args = arguments(
+            "trixie",
             &["a", "b"],
             Format::Tar,
             Path::new("/t.tar"),

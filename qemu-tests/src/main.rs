@@ -3,6 +3,7 @@
 //! Everything runs from the toolbox that `image-builder` makes, on loopback and QEMU's user networking.
 
 mod bench;
+mod compare;
 mod demo;
 mod guest;
 mod http;
@@ -52,6 +53,8 @@ enum Action {
         /// What.
         name: String,
     },
+    /// Compare our answers with those of Docker's own engine, field by field.
+    Compare,
     /// Run a command once for each line read, and print how many nanoseconds it took.
     #[command(hide = true)]
     BenchWorker {
@@ -78,6 +81,7 @@ fn run(cli: Cli) -> Result<()> {
         Action::Scenario { name } => scenarios::run(&session()?, &name),
         Action::Bench { name } if name == "start" => bench::start(&session()?),
         Action::Bench { name } => bail!("there is no benchmark {name:?}; there is: start"),
+        Action::Compare => compare::run(&session()?, &cli.work),
         Action::BenchWorker { command } => bench::worker(&command),
         Action::List => {
             scenarios::list();

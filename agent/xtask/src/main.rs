@@ -68,6 +68,8 @@ enum Action {
         #[arg(default_value = "start")]
         name: String,
     },
+    /// Compare our answers to Docker's API with those of Docker's own engine, field by field.
+    Compare,
     /// Check style and architecture only.
     Check,
 }
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
         }
         Action::Scenario { name } => ("scenario", scenario(&name)),
         Action::Bench { name } => ("bench", bench::run(&name)),
+        Action::Compare => ("compare", compare()),
         Action::Check => ("check", test::check()),
     };
     let seconds = begun.elapsed().as_secs_f64();
@@ -111,6 +114,11 @@ fn run(check: bool) -> Result<()> {
 fn image(format: &str, out: &std::path::Path, verify: bool) -> Result<()> {
     build::programs()?;
     if verify { build::verify_reproducible() } else { build::image(format, out) }
+}
+
+fn compare() -> Result<()> {
+    build::programs()?;
+    Step::root(build::program("qemu-tests")).arg("compare").run("the comparison")
 }
 
 fn scenario(name: &str) -> Result<()> {
