@@ -19,6 +19,7 @@ pub mod seccomp;
 pub mod socket;
 pub mod terminal;
 pub mod tree;
+pub mod verity;
 pub mod window;
 pub mod xattr;
 
