@@ -5,6 +5,7 @@
 //! What is observed is always re-read: the ledger joined with what the drivers say right now.
 
 mod adopt;
+mod check;
 mod commit;
 mod containers;
 mod create;

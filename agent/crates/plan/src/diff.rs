@@ -32,6 +32,13 @@ pub fn plan(desired: &HostSpec, inventory: &Inventory, now: Timestamp) -> Plan {
     plan
 }
 
+/// What to do on a host that was never told what it should be: people's containers come back as their policies say.
+pub fn restarts_alone(inventory: &Inventory, now: Timestamp) -> Plan {
+    let mut plan = Plan::default();
+    restarts(&HostSpec::default(), inventory, now, &mut plan);
+    plan
+}
+
 /// A plan being written.
 struct Draft<'a> {
     desired: &'a HostSpec,

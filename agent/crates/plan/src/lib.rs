@@ -18,7 +18,7 @@ mod validate;
 
 pub use accept::{Accepted, accept};
 pub use backoff::{RESTART, RETRY, Schedule};
-pub use diff::{failed, plan};
+pub use diff::{failed, plan, restarts_alone};
 pub use merge::merge;
 pub use restart::{Verdict, failures_in_a_row, restart};
 pub use status::{StatusInput, status};

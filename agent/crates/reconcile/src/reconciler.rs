@@ -2,7 +2,7 @@
 
 use hull_engine::{Engine, LedgerError};
 use hull_model::{Condition, Generation, HostFacts, HostSpec, HostStatus, Layer, Phase, Plan, Problem};
-use hull_plan::{StatusInput, accept, plan, status};
+use hull_plan::{StatusInput, accept, plan, restarts_alone, status};
 use hull_ports::Host;
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -117,7 +117,7 @@ impl Reconciler {
 
     /// Looks, decides, begins. Returns when to look again if nothing happens before.
     async fn pass(&self) -> Duration {
-        let Some(desired) = self.shared.lock().desired.clone() else { return RESYNC };
+        let desired = self.shared.lock().desired.clone();
         let engine = &self.shared.engine;
         let mark = engine.mark();
         let inventory = match engine.observe().await {
@@ -128,7 +128,10 @@ impl Reconciler {
             }
         };
         let time = self.shared.time();
-        let plan = plan(&desired, &inventory, time);
+        let plan = match &desired {
+            Some(desired) => plan(desired, &inventory, time),
+            None => restarts_alone(&inventory, time),
+        };
         engine.retain_failures(|key| {
             plan.waiting.contains(key) || plan.steps.iter().any(|s| s.step.key() == *key)
         });

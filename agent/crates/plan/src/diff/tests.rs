@@ -307,3 +307,19 @@ fn a_network_that_changes_takes_its_containers_with_it() {
     ];
     assert_eq!(keys, expected);
 }
+
+#[test]
+fn a_host_without_a_spec_restarts_peoples_containers_and_touches_nothing_else() {
+    let mut restarting = foreign("restarting");
+    restarting.spec.restart = hull_model::RestartPolicy::Always;
+    restarting.state = exited(1);
+    let mut lost = foreign("lost");
+    lost.owner = Owner::HostSpec;
+    lost.state = exited(1);
+    lost.spec.restart = hull_model::RestartPolicy::Always;
+    let inventory = Inventory { containers: vec![restarting, lost, foreign("calm")], ..Inventory::default() };
+    let later = now() + jiff::SignedDuration::from_secs(3600);
+    let steps: Vec<String> =
+        restarts_alone(&inventory, later).steps.iter().map(|s| s.step.key().to_string()).collect();
+    assert_eq!(steps, ["start container restarting"]);
+}
