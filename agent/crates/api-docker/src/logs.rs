@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn lines_are_chosen_stamped_and_framed() {
-        let line = |stream| LogLine { stream, at: Timestamp::UNIX_EPOCH, bytes: b"hello\n".to_vec() };
+        let line = |stream| LogLine { stream, at: Timestamp::UNIX_EPOCH, bytes: b"hello\n".to_vec(), attributes: Default::default() };
         let all = Shape { stdout: true, stderr: true, timestamps: false, framed: true };
         assert_eq!(piece(Ok(line(Stream::Stderr)), all).unwrap()[..], *b"\x02\0\0\0\0\0\0\x06hello\n");
         let stamped = Shape { framed: false, timestamps: true, stderr: false, ..all };

@@ -133,7 +133,7 @@ pub struct AttachSpec {
 /// `stdin` is written to the terminal.
 #[derive(Debug)]
 pub struct AttachIo {
-    /// Written to. Dropping it is the container's end of file only for `stdin_once` or if `close_stdin` is called.
+    /// Written to. Dropping it is the container's end of file only for `stdin_once`; with a terminal never.
     pub stdin: Option<OwnedFd>,
     /// Read from.
     pub stdout: Option<OwnedFd>,
@@ -225,6 +225,8 @@ pub struct LogLine {
     pub at: Timestamp,
     /// The bytes.
     pub bytes: Vec<u8>,
+    /// Labels and the like that go with it, as its log was configured when it was written.
+    pub attributes: std::sync::Arc<std::collections::BTreeMap<String, String>>,
 }
 
 /// Which part of the output is wanted.

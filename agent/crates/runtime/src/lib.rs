@@ -24,7 +24,7 @@ mod child;
 #[cfg(feature = "client")]
 mod client;
 mod failure;
-mod log;
+pub mod log;
 pub mod plan;
 pub mod protocol;
 pub mod run;

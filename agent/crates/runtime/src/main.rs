@@ -16,6 +16,7 @@ Usage:
 
 Options:
   --cgroup-root DIR   where control groups are mounted [/sys/fs/cgroup]
+  --journal PATH      the journal's socket [/run/systemd/journal/socket]
   --help, --version
 ";
 
@@ -83,11 +84,12 @@ fn main() -> ExitCode {
 }
 
 fn serve_command(args: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-    let args = Arguments::parse(args, &["run-dir", "state-dir", "cgroup-root"])?;
+    let args = Arguments::parse(args, &["run-dir", "state-dir", "cgroup-root", "journal"])?;
     let options = Options {
         run_dir: args.require("run-dir")?,
         state_dir: args.require("state-dir")?,
         cgroup_root: args.cgroup_root(),
+        journal: args.get("journal").unwrap_or_else(|| PathBuf::from("/run/systemd/journal/socket")),
     };
     serve(options).map(|()| ExitCode::SUCCESS).map_err(|failure| failure.to_string())
 }

@@ -6,7 +6,7 @@
 use crate::failure::Failure;
 use hull_model::{ContainerId, ExitStatus, LogConfig};
 use jiff::Timestamp;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxResources, Spec};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -42,6 +42,23 @@ pub struct StartRequest {
     pub log: LogConfig,
     /// Run a minimal init as process 1.
     pub init: bool,
+    /// Keep its standard input open for whoever attaches.
+    #[serde(default)]
+    pub stdin_open: bool,
+    /// Close its standard input for good once a client that was attached to it has gone.
+    #[serde(default)]
+    pub stdin_once: bool,
+}
+
+/// Which streams of a container's main process are wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachRequest {
+    /// Its standard input.
+    pub stdin: bool,
+    /// Its standard output.
+    pub stdout: bool,
+    /// Its standard error.
+    pub stderr: bool,
 }
 
 /// A further process.
@@ -88,6 +105,18 @@ pub enum Request {
     Subscribe,
     /// Answered by `Done` when everything is gone; then the supervisor ends.
     Reset,
+    /// Answered by `Attached` with a descriptor for each stream that was asked for, in this order: stdin, stdout, stderr.
+    Attach(ContainerId, AttachRequest),
+    /// Rows and columns of the main process's terminal. Answered by `Done`.
+    Resize(ContainerId, u16, u16),
+    /// Answered by `Done` when every process is frozen.
+    Pause(ContainerId),
+    /// Answered by `Done`.
+    Resume(ContainerId),
+    /// Answered by `Done`.
+    Update(ContainerId, Box<LinuxResources>),
+    /// Kills a further process and what it started. Answered by `Done`.
+    ExecKill(String),
 }
 
 /// A container's main process.
@@ -101,6 +130,9 @@ pub struct Record {
     pub started: Timestamp,
     /// How and when it ended.
     pub exit: Option<Exit>,
+    /// Its processes are frozen.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 /// The end of a container.
@@ -136,6 +168,8 @@ pub enum Answer {
     },
     /// A further process has ended.
     ExecExited(ExitStatus),
+    /// Connected; the descriptors are the streams that were asked for.
+    Attached,
     /// It was not done.
     Failed(Failure),
 }
@@ -167,6 +201,11 @@ pub enum Reply {
         id: ContainerId,
         /// How.
         exit: Exit,
+    },
+    /// The kernel killed a process of a container because memory ran out; told to those who subscribed.
+    OutOfMemory {
+        /// Whose.
+        id: ContainerId,
     },
 }
 

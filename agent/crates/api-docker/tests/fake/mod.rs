@@ -87,6 +87,7 @@ fn said() -> Vec<LogLine> {
         stream,
         at: Timestamp::from_second(second).unwrap(),
         bytes: text.as_bytes().to_vec(),
+        attributes: Default::default(),
     };
     vec![
         line(1, Stream::Stdout, "one\n"),
@@ -145,7 +146,7 @@ impl Runtime for Pretend {
         let (world, id) = (self.world.clone(), id.clone());
         let last = futures_util::stream::once(async move {
             let (_, at) = world.wait(&id).await?;
-            Ok(LogLine { stream: Stream::Stdout, at, bytes: b"bye\n".to_vec() })
+            Ok(LogLine { stream: Stream::Stdout, at, bytes: b"bye\n".to_vec(), attributes: Default::default() })
         });
         Ok(past.chain(last).boxed())
     }

@@ -15,6 +15,15 @@ use tokio::sync::{mpsc, oneshot};
 
 /// An answer with the descriptors that came with it.
 pub(super) type Answered = (Answer, Vec<OwnedFd>);
+/// What the supervisor tells unasked.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// A container ended.
+    Exited(ContainerId, Exit),
+    /// A process of a container was killed because memory ran out.
+    OutOfMemory(ContainerId),
+}
+
 type Pending = Mutex<HashMap<u64, oneshot::Sender<Answered>>>;
 
 pub(super) struct Connection {
@@ -45,7 +54,7 @@ impl Connection {
     /// Connects. What the supervisor tells unasked goes to `told`, which closes with the connection.
     pub(super) async fn open(
         path: &Path,
-        told: mpsc::UnboundedSender<(ContainerId, Exit)>,
+        told: mpsc::UnboundedSender<Told>,
     ) -> io::Result<Self> {
         let stream = Arc::new(UnixStream::connect(path).await?);
         let pending = Arc::new(Pending::default());
@@ -110,7 +119,7 @@ fn lock(pending: &Pending) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Se
 async fn read(
     stream: &UnixStream,
     pending: &Pending,
-    told: &mpsc::UnboundedSender<(ContainerId, Exit)>,
+    told: &mpsc::UnboundedSender<Told>,
 ) -> io::Result<()> {
     let (mut received, mut fds) = (Vec::new(), std::collections::VecDeque::new());
     let mut buffer = vec![0; 64 << 10];
@@ -135,7 +144,10 @@ async fn read(
                     }
                 }
                 Reply::Exited { id, exit } => {
-                    let _ = told.send((id, exit));
+                    let _ = told.send(Told::Exited(id, exit));
+                }
+                Reply::OutOfMemory { id } => {
+                    let _ = told.send(Told::OutOfMemory(id));
                 }
             }
         }

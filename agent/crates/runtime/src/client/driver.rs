@@ -1,18 +1,19 @@
 //! `hull_ports::Runtime` over the supervisor's socket.
 
-use super::connection::{Answered, CallError, Connection};
-use super::logs;
+use super::connection::{Answered, CallError, Connection, Told};
+use super::{kept, logs, stats};
 use crate::failure::{Class, Failure};
-use crate::protocol::{Answer, ExecRequest, Exit, Layers, Record, Request, StartRequest};
+use crate::protocol::{Answer, AttachRequest, ExecRequest, Exit, Layers, Record, Request, StartRequest};
 use crate::supervisor::SOCKET;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use hull_model::{ContainerId, ExitStatus};
 use hull_ports::{
-    Bundle, Error, ErrorClass, ExecIo, ExecSpec, LogOptions, LogStream, ProcessRecord, Result, Runtime,
-    RuntimeEvent, Started,
+    AttachIo, AttachSpec, Bundle, Error, ErrorClass, ExecIo, ExecSpec, LogOptions, LogStream, ProcessRecord,
+    Result, Runtime, RuntimeEvent, Started, Stats,
 };
 use jiff::Timestamp;
+use oci_spec::runtime::LinuxResources;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -119,7 +120,7 @@ impl Inner {
         Ok(Ok(connection))
     }
 
-    async fn open(&self, tell: mpsc::UnboundedSender<(ContainerId, Exit)>) -> Result<Connection> {
+    async fn open(&self, tell: mpsc::UnboundedSender<Told>) -> Result<Connection> {
         let socket = self.run_dir.join(SOCKET);
         let deadline = Instant::now() + PATIENCE;
         let mut started: Option<Instant> = None;
@@ -211,14 +212,18 @@ impl Inner {
 /// Passes on what the supervisor tells; when the connection is lost, makes another, so that no event is missed.
 ///
 /// Boxed, because making a connection begins with starting this for it.
-fn keep(inner: Weak<Inner>, told: mpsc::UnboundedReceiver<(ContainerId, Exit)>) -> BoxFuture<'static, ()> {
+fn keep(inner: Weak<Inner>, told: mpsc::UnboundedReceiver<Told>) -> BoxFuture<'static, ()> {
     Box::pin(pass_on(inner, told))
 }
 
-async fn pass_on(inner: Weak<Inner>, mut told: mpsc::UnboundedReceiver<(ContainerId, Exit)>) {
-    while let Some((id, exit)) = told.recv().await {
+async fn pass_on(inner: Weak<Inner>, mut told: mpsc::UnboundedReceiver<Told>) {
+    while let Some(told) = told.recv().await {
         let Some(inner) = inner.upgrade() else { return };
-        inner.tell(id, exit);
+        match told {
+            Told::Exited(id, exit) => inner.tell(id, exit),
+            // Nobody listens: then nobody misses it.
+            Told::OutOfMemory(id) => drop(inner.events.send(RuntimeEvent::OutOfMemory { id })),
+        }
     }
     loop {
         let Some(strong) = inner.upgrade() else { return };
@@ -251,7 +256,8 @@ fn into_error(failure: Failure) -> Error {
         Class::NotFound => ErrorClass::NotFound,
         Class::Conflict => ErrorClass::Conflict,
     };
-    Error::new(class, failure.doing).because(Reason(failure.reason)).remedy(failure.remedy)
+    let error = Error::new(class, failure.doing).remedy(failure.remedy);
+    if failure.reason.is_empty() { error } else { error.because(Reason(failure.reason)) }
 }
 
 fn unexpected(answer: &Answer) -> Error {
@@ -263,7 +269,7 @@ fn unexpected(answer: &Answer) -> Error {
 
 fn into_record(record: Record) -> ProcessRecord {
     ProcessRecord {
-        paused: false,
+        paused: record.paused,
         id: record.id,
         started: Started { pid: record.pid, at: record.started },
         exit: record.exit.map(|exit| (exit.status, exit.at)),
@@ -290,8 +296,10 @@ impl Runtime for Driver {
             },
             user: bundle.user.clone(),
             groups: bundle.groups.clone(),
-            log: bundle.log.clone(),
+            log: super::remote::resolved(&bundle.log).await?,
             init: bundle.init,
+            stdin_open: bundle.stdin_open,
+            stdin_once: bundle.stdin_once,
         };
         match self.0.persistent(Request::Start(Box::new(request))).await? {
             Answer::Started(record) => Ok(into_record(record).started),
@@ -358,6 +366,55 @@ impl Runtime for Driver {
             (Answer::Failed(failure), _) => Err(into_error(failure)),
             (other, _) => Err(unexpected(&other)),
         }
+    }
+
+    async fn exec_kill(&self, exec: &str) -> Result<()> {
+        done(&self.0.prompt(Request::ExecKill(exec.to_owned())).await?)
+    }
+
+    async fn attach(&self, id: &ContainerId, spec: &AttachSpec) -> Result<AttachIo> {
+        let request = AttachRequest { stdin: spec.stdin, stdout: spec.stdout, stderr: spec.stderr };
+        match self.0.call(Request::Attach(id.clone(), request)).await? {
+            (Answer::Failed(failure), _) => Err(into_error(failure)),
+            (Answer::Attached, fds) => {
+                let mut fds = fds.into_iter();
+                let mut next = |wanted: bool| if wanted { fds.next() } else { None };
+                let (stdin, stdout, stderr) = (next(spec.stdin), next(spec.stdout), next(spec.stderr));
+                Ok(AttachIo { stdin, stdout, stderr })
+            }
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    async fn resize(&self, id: &ContainerId, rows: u16, columns: u16) -> Result<()> {
+        done(&self.0.prompt(Request::Resize(id.clone(), rows, columns)).await?)
+    }
+
+    async fn pause(&self, id: &ContainerId) -> Result<()> {
+        // Not repeated: the second time it would be paused already.
+        match self.0.call(Request::Pause(id.clone())).await? {
+            (Answer::Failed(failure), _) => Err(into_error(failure)),
+            (answer, _) => done(&answer),
+        }
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<()> {
+        match self.0.call(Request::Resume(id.clone())).await? {
+            (Answer::Failed(failure), _) => Err(into_error(failure)),
+            (answer, _) => done(&answer),
+        }
+    }
+
+    async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>> {
+        kept::look(&self.0.state_dir, id, |state| state.cgroup.processes()).await
+    }
+
+    async fn stats(&self, id: &ContainerId) -> Result<Stats> {
+        kept::look(&self.0.state_dir, id, |state| stats::read(&state.cgroup, state.pid)).await
+    }
+
+    async fn update(&self, id: &ContainerId, resources: &LinuxResources) -> Result<()> {
+        done(&self.0.persistent(Request::Update(id.clone(), Box::new(resources.clone()))).await?)
     }
 
     async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {

@@ -1,12 +1,16 @@
 //! Reading a container's kept output as a stream.
 
-use crate::log::reader::{Entry, Reader};
+use super::kept;
+use crate::log::reader::Reader;
+use crate::log::{Entry, Place};
 use futures_util::stream::{self, StreamExt as _};
-use hull_model::ContainerId;
+use hull_model::{ContainerId, LogDriver};
 use hull_ports::{Error, LogLine, LogOptions, LogStream, Result, Stream};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
@@ -15,6 +19,9 @@ struct Job {
     directory: PathBuf,
     id: ContainerId,
     options: LogOptions,
+    place: Place,
+    /// What goes with each line that does not say so itself.
+    attributes: Arc<BTreeMap<String, String>>,
 }
 
 /// An inotify instance that tokio can wait for.
@@ -27,11 +34,19 @@ impl AsRawFd for Watch {
 }
 
 pub(super) fn open(state_dir: &Path, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
-    let directory = state_dir.join("containers").join(id.as_str());
-    if !directory.join("log").is_dir() {
+    let directory = kept::directory(state_dir, id);
+    let kept = kept::load(&directory);
+    let Some(log) = kept.map(|kept| kept.log).filter(|_| directory.join("log").is_dir()) else {
         return Err(Error::not_found(format!("container {} has no log", id.short())));
+    };
+    let uncached = log.options.get("cache-disabled").is_some_and(|text| text == "true");
+    let remote = matches!(log.driver, LogDriver::Journald | LogDriver::Syslog);
+    if log.driver == LogDriver::None || (remote && uncached) {
+        return Err(Error::permanent("configured logging driver does not support reading"));
     }
-    let job = Job { directory, id: id.clone(), options: options.clone() };
+    let place = Place::of(&directory, id, &log);
+    let (id, options, attributes) = (id.clone(), options.clone(), Arc::new(log.attributes));
+    let job = Job { directory, id, options, place, attributes };
     // A few batches ahead of the reader, not more: memory stays bounded however long the log is.
     let (send, receive) = mpsc::channel::<Result<Vec<LogLine>>>(4);
     tokio::spawn(async move {
@@ -62,18 +77,22 @@ impl Job {
     async fn run(&self, send: &mpsc::Sender<Result<Vec<LogLine>>>) -> Result<()> {
         // Watched before it is read, so that nothing falls in between.
         let watch = if self.options.follow { Some(self.watch()?) } else { None };
-        let (log, tail) = (self.directory.join("log"), self.options.tail);
-        let mut reader = blocking(move || Reader::open(&log, tail)).await.map_err(|e| self.failed(e))?;
+        let (place, tail) = (self.place.clone(), self.options.tail);
+        let mut reader = blocking(move || Reader::open(&place, tail)).await.map_err(|e| self.failed(e))?;
         loop {
             let ended = self.ended();
             loop {
                 let (batch, back) = blocking(move || {
-                    let batch = reader.next();
+                    let batch = reader.next_entries();
                     batch.map(|batch| (batch, reader))
                 })
                 .await
                 .map_err(|error| self.failed(error))?;
                 reader = back;
+                if reader.damaged > 0 {
+                    let damaged = std::mem::take(&mut reader.damaged);
+                    tracing::warn!(container = self.id.short(), damaged, "records of a log cannot be read");
+                }
                 if batch.is_empty() {
                     break;
                 }
@@ -94,8 +113,10 @@ impl Job {
         let make = || -> std::io::Result<AsyncFd<Watch>> {
             let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
             let files = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
-            inotify.add_watch(&self.directory.join("log"), files | AddWatchFlags::IN_DELETE_SELF)?;
-            inotify.add_watch(&self.directory, AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_DELETE_SELF)?;
+            let ends = AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_DELETE_SELF;
+            // The log may be in the same directory; then this watch takes the place of the first.
+            inotify.add_watch(&self.directory, ends)?;
+            inotify.add_watch(&self.place.directory, files | ends)?;
             // Deprecated for what a type might do whose descriptor changes; this one owns one descriptor for its whole life.
             #[expect(deprecated, reason = "the replacement is unsafe code, which is not written here")]
             AsyncFd::new(Watch(inotify))
@@ -112,7 +133,8 @@ impl Job {
             }
             if self.options.since.is_none_or(|since| entry.at >= since) {
                 let stream = if entry.stderr { Stream::Stderr } else { Stream::Stdout };
-                lines.push(LogLine { stream, at: entry.at, bytes: entry.bytes });
+                let attributes = entry.attributes.map_or_else(|| Arc::clone(&self.attributes), Arc::new);
+                lines.push(LogLine { stream, at: entry.at, bytes: entry.bytes, attributes });
             }
         }
         (lines, false)

@@ -1,72 +1,109 @@
-//! Reading a container's log files in order, over rotations.
+//! Reading a container's log files in order, over rotations and compression.
 
-use super::CURRENT;
-use super::line::{Line, Source};
-use jiff::Timestamp;
+use super::files::Place;
+use super::record::Entry;
+use super::scan::Scanner;
+use super::tail;
+use flate2::read::GzDecoder;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 
 /// Read at once.
-const BLOCK: usize = 64 << 10;
+pub(super) const BLOCK: usize = 64 << 10;
 
-/// A line of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) stderr: bool,
-    pub(crate) at: Timestamp,
-    pub(crate) bytes: Vec<u8>,
-}
-
-/// A place in a log, which stays valid when files are rotated under it.
+/// One file of a log.
 #[derive(Debug)]
-pub(crate) struct Reader {
-    directory: PathBuf,
-    /// Oldest first; the first is being read.
-    files: VecDeque<File>,
-    rest: Vec<u8>,
+pub(super) enum Body {
+    Plain(File),
+    Packed(Box<GzDecoder<BufReader<File>>>),
 }
 
-/// Numbers of the files that are there, oldest (highest) first.
-fn listing(directory: &Path) -> io::Result<Vec<u32>> {
-    let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(CURRENT)) else { continue };
-        if rest.is_empty() {
-            numbers.push(0);
-        } else if let Some(number) = rest.strip_prefix('.').and_then(|n| n.parse().ok()) {
-            numbers.push(number);
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) body: Body,
+    /// Of the file as it was before it was compressed: as long as we hold that open, no other file has it.
+    inode: u64,
+    /// Records to pass over.
+    pub(super) skip: usize,
+}
+
+impl Opened {
+    fn plain(file: File) -> io::Result<Self> {
+        Ok(Self { inode: file.metadata()?.ino(), body: Body::Plain(file), skip: 0 })
+    }
+
+    fn packed(file: File) -> Self {
+        let decoder = GzDecoder::new(BufReader::new(file));
+        let comment = decoder.header().and_then(|header| header.comment()).map(<[u8]>::to_vec);
+        let number = comment.and_then(|text| String::from_utf8(text).ok()?.strip_prefix("inode ")?.parse().ok());
+        Self { inode: number.unwrap_or(0), body: Body::Packed(Box::new(decoder)), skip: 0 }
+    }
+
+    pub(super) fn read(&mut self, block: &mut [u8]) -> io::Result<usize> {
+        match &mut self.body {
+            Body::Plain(file) => file.read(block),
+            Body::Packed(decoder) => decoder.read(block),
         }
     }
-    numbers.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(numbers)
 }
 
-fn path(directory: &Path, number: u32) -> PathBuf {
-    if number == 0 { directory.join(CURRENT) } else { directory.join(format!("{CURRENT}.{number}")) }
+/// A place in a log, which stays valid when files are rotated and compressed under it.
+#[derive(Debug)]
+pub struct Reader {
+    place: Place,
+    /// Oldest first; the first is being read.
+    files: VecDeque<Opened>,
+    scanner: Scanner,
+    /// Records that could not be read and files that broke off, so far.
+    pub damaged: u64,
 }
 
-/// Opens all files. A rotation meanwhile may make one appear under two names or none: then it is done again.
-fn open_all(directory: &Path) -> io::Result<Vec<File>> {
-    for _ in 0..16 {
+/// What is there: numbers, whether compressed, inodes; oldest (highest number) first.
+fn listing(place: &Place) -> io::Result<Vec<(u32, bool, u64)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&place.directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&place.name)) else { continue };
+        let (digits, packed) = rest.strip_suffix(".gz").map_or((rest, false), |digits| (digits, true));
+        let number = match digits.strip_prefix('.') {
+            None if digits.is_empty() && !packed => 0,
+            Some(number) => match number.parse() {
+                Ok(number) if number > 0 => number,
+                _ => continue,
+            },
+            None => continue,
+        };
+        match entry.metadata() {
+            Ok(metadata) => found.push((number, packed, metadata.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // A file that was just compressed may be there in both forms: the plain one comes first, and counts.
+    found.sort_unstable_by_key(|(number, packed, _)| (std::cmp::Reverse(*number), *packed));
+    found.dedup_by_key(|(number, ..)| *number);
+    Ok(found)
+}
+
+/// Opens all files. If they are rotated meanwhile, it is done again.
+fn open_all(place: &Place) -> io::Result<Vec<Opened>> {
+    for _ in 0..64 {
+        let before = listing(place)?;
         let mut files = Vec::new();
-        for number in listing(directory)? {
-            match File::open(path(directory, number)) {
-                Ok(file) => files.push(file),
+        for (number, packed, inode) in &before {
+            let path = if *packed { place.packed(*number) } else { place.path(*number) };
+            match File::open(path) {
+                Ok(file) if file.metadata()?.ino() != *inode => {}
+                Ok(file) if *packed => files.push(Opened::packed(file)),
+                Ok(file) => files.push(Opened::plain(file)?),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
-        let inodes: Vec<u64> =
-            files.iter().map(|f| f.metadata().map(|m| m.ino())).collect::<io::Result<_>>()?;
-        let current = std::fs::metadata(path(directory, 0)).map(|m| m.ino()).ok();
-        let mut unique = inodes.clone();
-        unique.sort_unstable();
-        unique.dedup();
-        if unique.len() == inodes.len() && current == inodes.last().copied() {
+        if files.len() == before.len() && listing(place)? == before {
             return Ok(files);
         }
     }
@@ -74,117 +111,105 @@ fn open_all(directory: &Path) -> io::Result<Vec<File>> {
 }
 
 impl Reader {
-    /// Begins at the last `tail` lines, or at the beginning.
-    pub(crate) fn open(directory: &Path, tail: Option<usize>) -> io::Result<Self> {
-        let mut files = VecDeque::from(open_all(directory)?);
+    /// Begins at the last `tail` records, or at the beginning.
+    ///
+    /// # Errors
+    /// The files cannot be opened or read.
+    pub fn open(place: &Place, tail: Option<usize>) -> io::Result<Self> {
+        let mut files = VecDeque::from(open_all(place)?);
         if let Some(tail) = tail {
-            skip_to_tail(&mut files, tail)?;
+            tail::skip_to(&mut files, tail)?;
         }
-        Ok(Self { directory: directory.to_owned(), files, rest: Vec::new() })
+        Ok(Self { place: place.clone(), files, scanner: Scanner::default(), damaged: 0 })
     }
 
-    /// The next lines; none if there are none now.
-    pub(crate) fn next(&mut self) -> io::Result<Vec<Entry>> {
+    /// The next records; none if there are none now.
+    ///
+    /// # Errors
+    /// A file cannot be read. What is in it but is no record is passed over, and counted in `damaged`.
+    pub fn next_entries(&mut self) -> io::Result<Vec<Entry>> {
+        let mut block = vec![0; BLOCK];
         loop {
             if self.files.is_empty() {
-                self.files.extend(open_all(&self.directory).or_else(gone)?);
+                self.files.extend(open_all(&self.place).or_else(gone)?);
             }
             let Some(file) = self.files.front_mut() else { return Ok(Vec::new()) };
-            let mut block = vec![0; BLOCK];
-            let length = file.read(&mut block)?;
+            let length = match file.read(&mut block) {
+                Ok(length) => length,
+                // Compressed, and broken off: what comes after it is still there.
+                Err(_) if matches!(file.body, Body::Packed(_)) => {
+                    self.damaged += 1;
+                    0
+                }
+                Err(error) => return Err(error),
+            };
             if length == 0 {
                 if !self.advance()? {
                     return Ok(Vec::new());
                 }
                 continue;
             }
-            self.rest.extend_from_slice(&block[..length]);
-            let Some(end) = self.rest.iter().rposition(|b| *b == b'\n') else { continue };
-            let complete: Vec<u8> = self.rest.drain(..=end).collect();
-            let entries: Vec<Entry> = complete.split(|b| *b == b'\n').filter_map(parse).collect();
+            let entries = self.records(&block[..length]);
             if !entries.is_empty() {
                 return Ok(entries);
             }
         }
     }
 
+    fn records(&mut self, block: &[u8]) -> Vec<Entry> {
+        let Some(file) = self.files.front_mut() else { return Vec::new() };
+        let (format, mut entries, mut damaged) = (self.place.format, Vec::new(), 0);
+        self.scanner.feed(block, |record| {
+            if file.skip > 0 {
+                file.skip -= 1;
+            } else if let Some(entry) = format.decode(record) {
+                entries.push(entry);
+            } else {
+                damaged += 1;
+            }
+        });
+        self.damaged += damaged + std::mem::take(&mut self.scanner.skipped);
+        entries
+    }
+
     /// At the end of a file, goes on with the next one. `false`: this is the one being written.
     fn advance(&mut self) -> io::Result<bool> {
         if self.files.len() == 1 {
-            let Some(file) = self.files.front() else { return Ok(false) };
-            let ours = file.metadata()?;
-            let position = self.files.front_mut().map_or(Ok(0), |f| f.stream_position())?;
-            let current = std::fs::metadata(path(&self.directory, 0)).map(|m| m.ino()).ok();
-            if current.is_none_or(|inode| inode == ours.ino()) {
+            let Some(ours) = self.files.front_mut() else { return Ok(false) };
+            let current = std::fs::metadata(self.place.path(0)).map(|m| m.ino()).ok();
+            if current.is_none_or(|inode| inode == ours.inode) {
+                // A write that failed half-way, and was read half-way, was taken back.
+                if let Body::Plain(file) = &mut ours.body
+                    && file.metadata()?.len() < file.stream_position()?
+                {
+                    file.seek(SeekFrom::End(0))?;
+                    self.scanner.end();
+                }
                 return Ok(false);
             }
-            // It was rotated: what was written to it last is read before it is left.
-            if self.files.front().map_or(Ok(0), |f| f.metadata().map(|m| m.len()))? > position {
-                return Ok(true);
+            if let Body::Plain(file) = &mut ours.body {
+                // It was rotated: what was written to it last is read before it is left.
+                let position = file.stream_position()?;
+                if file.metadata()?.len() > position {
+                    return Ok(true);
+                }
             }
-            let all = open_all(&self.directory).or_else(gone)?;
-            let inodes: Vec<u64> =
-                all.iter().map(|f| f.metadata().map(|m| m.ino())).collect::<io::Result<_>>()?;
-            let newer = inodes.iter().position(|inode| *inode == ours.ino()).map_or(0, |at| at + 1);
+            let inode = ours.inode;
+            let all = open_all(&self.place).or_else(gone)?;
+            // Numbers of inodes that are free again may be in older headers: the newest is ours.
+            let newer = all.iter().rposition(|file| file.inode == inode).map_or(0, |at| at + 1);
             self.files.extend(all.into_iter().skip(newer));
         }
         self.files.pop_front();
-        // A line never goes over the end of a file.
-        self.rest.clear();
+        // A record never goes over the end of a file.
+        self.scanner.end();
+        self.damaged += std::mem::take(&mut self.scanner.skipped);
         Ok(true)
     }
 }
 
 /// The container was removed while its log was read.
-fn gone(error: io::Error) -> io::Result<Vec<File>> {
+fn gone(error: io::Error) -> io::Result<Vec<Opened>> {
     if error.kind() == io::ErrorKind::NotFound { Ok(Vec::new()) } else { Err(error) }
 }
 
-fn parse(line: &[u8]) -> Option<Entry> {
-    let line: Line<'_> = serde_json::from_slice(line).ok()?;
-    let at = line.time.parse().ok()?;
-    Some(Entry { stderr: line.stream == Source::Stderr, at, bytes: line.log.into_owned().into_bytes() })
-}
-
-/// Drops files and moves forward so that `tail` lines are left. Reads backwards, and no more than those lines.
-fn skip_to_tail(files: &mut VecDeque<File>, tail: usize) -> io::Result<()> {
-    let mut wanted = tail;
-    for index in (0..files.len()).rev() {
-        let mut position = files[index].metadata()?.len();
-        let mut end = position;
-        while position > 0 {
-            let start = position.saturating_sub(BLOCK as u64);
-            let mut block = vec![0; (position - start) as usize];
-            files[index].read_exact_at(&mut block, start)?;
-            for (offset, _) in block.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
-                let after = start + offset as u64 + 1;
-                if after == end {
-                    // The newline that ends the last line begins none.
-                    if wanted == 0 {
-                        return cut(files, index, after);
-                    }
-                    end = u64::MAX;
-                    continue;
-                }
-                wanted -= 1;
-                if wanted == 0 {
-                    return cut(files, index, after);
-                }
-            }
-            position = start;
-        }
-        // The first line of a file has no newline before it.
-        if end == u64::MAX {
-            wanted = wanted.saturating_sub(1);
-            if wanted == 0 {
-                return cut(files, index, 0);
-            }
-        }
-    }
-    Ok(())
-}
-
-fn cut(files: &mut VecDeque<File>, index: usize, position: u64) -> io::Result<()> {
-    files.drain(..index);
-    files[0].seek(SeekFrom::Start(position)).map(drop)
-}

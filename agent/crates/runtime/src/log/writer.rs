@@ -1,129 +1,118 @@
-//! Cutting output into lines and writing them into files of bounded size.
+//! Everywhere one container's output goes.
 
-use super::CURRENT;
-use super::line::{Line, Source, stamp};
-use hull_model::LogConfig;
+use super::files::{LogFiles, Place};
+use super::record::Source;
+use super::remote::{Remote, Wire, journal_fields};
+use super::syslog::{Address, Syslog};
+use super::{Packing, json};
+use crate::failure::{Doing as _, Failure, Result};
+use hull_model::{ContainerId, LogConfig, LogDriver};
+use hull_sys::process::Child;
 use jiff::Timestamp;
-use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use jiff::tz::TimeZone;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
 
-/// The longest piece of a line that is kept together, as in Docker.
-pub(crate) const MAX_LINE: usize = 16 << 10;
-
-/// Cuts one stream into lines. Holds at most one unfinished line of [`MAX_LINE`] bytes.
-#[derive(Debug, Default)]
-pub(crate) struct Splitter {
-    rest: Vec<u8>,
-}
-
-impl Splitter {
-    /// Calls `line` with every piece that is complete: a line with its newline, or [`MAX_LINE`] bytes of a longer one.
-    pub(crate) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(&[u8])) {
-        while !bytes.is_empty() {
-            let room = MAX_LINE - self.rest.len();
-            let window = &bytes[..bytes.len().min(room)];
-            let (take, complete) = match window.iter().position(|b| *b == b'\n') {
-                Some(at) => (at + 1, true),
-                None => (window.len(), window.len() == room),
-            };
-            let (piece, after) = bytes.split_at(take);
-            bytes = after;
-            if complete && self.rest.is_empty() {
-                line(piece);
-            } else {
-                self.rest.extend_from_slice(piece);
-                if complete {
-                    line(&self.rest);
-                    self.rest.clear();
-                }
-            }
-        }
-    }
-
-    /// What is left when the stream ends.
-    pub(crate) fn finish(&mut self, line: impl FnOnce(&[u8])) {
-        if !self.rest.is_empty() {
-            line(&self.rest);
-        }
-        self.rest = Vec::new();
-    }
-}
-
-/// The files of one container.
+/// The log of one container, in files and elsewhere. Takes no output that it keeps nowhere.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    directory: PathBuf,
-    config: LogConfig,
-    file: File,
-    size: u64,
-    pending: Vec<u8>,
+    files: Option<LogFiles>,
+    remote: Option<Remote>,
 }
 
 impl Writer {
-    /// Opens the log in a directory, which must exist, and goes on where it ended.
-    pub(crate) fn open(directory: &Path, config: &LogConfig) -> io::Result<Self> {
-        let file = open(directory)?;
-        let size = file.metadata()?.len();
-        Ok(Self { directory: directory.to_owned(), config: config.clone(), file, size, pending: Vec::new() })
-    }
-
-    /// Takes a line; it is written by `flush`, or earlier if a file is full.
-    pub(crate) fn line(&mut self, stream: Source, at: Timestamp, bytes: &[u8]) -> io::Result<()> {
-        let line = Line { log: String::from_utf8_lossy(bytes), stream, time: Cow::Owned(stamp(at)) };
-        let start = self.pending.len();
-        serde_json::to_writer(&mut self.pending, &line)?;
-        self.pending.push(b'\n');
-        let full = self.size + start as u64;
-        if full > 0
-            && self.config.max_size > 0
-            && self.size + self.pending.len() as u64 > self.config.max_size
-        {
-            let last = self.pending.split_off(start);
-            self.flush()?;
-            self.rotate()?;
-            self.pending = last;
-        }
-        Ok(())
-    }
-
-    /// Writes what was taken, in one piece.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let result = self.file.write_all(&self.pending);
-        self.size += self.pending.len() as u64;
-        self.pending.clear();
-        // One container's burst is not kept as another's memory.
-        self.pending.shrink_to(64 << 10);
-        result
-    }
-
-    fn rotate(&mut self) -> io::Result<()> {
-        let name = |number: u32| match number {
-            0 => self.directory.join(CURRENT),
-            n => self.directory.join(format!("{CURRENT}.{n}")),
+    /// Opens the log of the container whose directory is `container`, and goes on where it ended. `journal` is the socket of the
+    /// journal.
+    ///
+    /// # Errors
+    /// An option is wrong, or what it names cannot be reached or opened.
+    pub(crate) fn open(container: &Path, id: &ContainerId, config: &LogConfig, journal: &Path) -> Result<Self> {
+        let refused = |reason: String| Failure::permanent("failed to initialize logging driver", reason);
+        let remote = match config.driver {
+            LogDriver::JsonFile | LogDriver::Local | LogDriver::None => None,
+            LogDriver::Journald => Some(to_journal(id, config, journal).map_err(refused)?),
+            LogDriver::Syslog => Some(to_syslog(id, config).map_err(refused)?),
         };
-        let last = self.config.max_files.max(1) - 1;
-        if last == 0 {
-            // A new file, not a shorter one: who is reading the old one reads it to its end.
-            std::fs::remove_file(name(0))?;
+        let uncached = config.options.get("cache-disabled").is_some_and(|text| text == "true");
+        let nowhere = config.driver == LogDriver::None || (remote.is_some() && uncached);
+        let files = if nowhere { None } else { Some(open_files(container, id, config)?) };
+        Ok(Self { files, remote })
+    }
+
+    /// Takes a piece of output; it is written to the files by `flush`.
+    pub(crate) fn piece(&mut self, source: Source, at: Timestamp, bytes: &[u8]) {
+        if let Some(files) = &mut self.files {
+            files.record(source, at, bytes);
         }
-        for number in (0..last).rev() {
-            match std::fs::rename(name(number), name(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+        if let Some(remote) = &mut self.remote {
+            remote.piece(source, at, bytes);
         }
-        self.file = open(&self.directory)?;
-        self.size = 0;
-        Ok(())
+    }
+
+    /// Writes what was taken.
+    pub(crate) fn flush(&mut self) {
+        if let Some(files) = &mut self.files {
+            files.flush();
+        }
+    }
+
+    /// Whether the container may go on speaking.
+    pub(crate) fn has_room(&self) -> bool {
+        self.remote.as_ref().is_none_or(Remote::has_room)
+    }
+
+    /// What to wait for room on; `None` if nothing waits.
+    pub(crate) fn waiting(&self) -> Option<BorrowedFd<'_>> {
+        self.remote.as_ref().and_then(Remote::waiting)
+    }
+
+    /// There may be room.
+    pub(crate) fn remote_ready(&mut self) {
+        if let Some(remote) = &mut self.remote {
+            remote.flush();
+        }
+    }
+
+    /// Whether a file was closed that may be compressed now; told once.
+    pub(crate) fn take_rotated(&mut self) -> bool {
+        self.files.as_mut().is_some_and(LogFiles::take_rotated)
+    }
+
+    /// At the end of the container. What a remote end has not taken yet is given back.
+    pub(crate) fn finish(mut self) -> Option<Remote> {
+        if let Some(files) = &mut self.files {
+            files.finish();
+        }
+        self.remote.filter(|remote| remote.waiting().is_some())
     }
 }
 
-fn open(directory: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    OpenOptions::new().create(true).append(true).mode(0o600).open(directory.join(CURRENT))
+/// Begins to compress a file of a container's log; `None` if none waits for it.
+pub(crate) fn pack(container: &Path, id: &ContainerId, config: &LogConfig) -> std::io::Result<Option<(Packing, Child)>> {
+    if !config.compress {
+        return Ok(None);
+    }
+    Packing::begin(Place::of(container, id, config), config.max_files)
+}
+
+fn open_files(container: &Path, id: &ContainerId, config: &LogConfig) -> Result<LogFiles> {
+    LogFiles::open(Place::of(container, id, config), config, json::attributes(&config.attributes))
+        .doing(|| format!("opening the log of container {}", id.short()))
+}
+
+fn to_journal(id: &ContainerId, config: &LogConfig, socket: &Path) -> std::result::Result<Remote, String> {
+    if !socket.exists() {
+        return Err("journald is not enabled on this host".to_owned());
+    }
+    let wire = Wire::Journal(journal_fields(id, config));
+    Remote::open(wire, Address::UnixGram(socket.to_owned()), config)
+        .map_err(|errno| format!("connecting to {}: {}", socket.display(), errno.desc().to_lowercase()))
+}
+
+fn to_syslog(id: &ContainerId, config: &LogConfig) -> std::result::Result<Remote, String> {
+    let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+    let syslog = Syslog::new(id, config, host, TimeZone::system())?;
+    let address = Address::parse(config.options.get("syslog-address").map_or("", String::as_str))?;
+    Remote::open(Wire::Syslog(Box::new(syslog)), address.clone(), config)
+        .map_err(|errno| format!("dial {address}: connect: {}", errno.desc().to_lowercase()))
 }

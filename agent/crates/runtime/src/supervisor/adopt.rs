@@ -7,10 +7,11 @@ use super::state::{self, Files, State};
 use crate::failure::{Doing as _, Result};
 use crate::log::{self, Writer};
 use crate::protocol::Exit;
-use hull_model::{ContainerId, ExitStatus};
+use hull_model::{ContainerId, ExitStatus, LogConfig, LogDriver};
 use hull_sys::pidfd;
 use jiff::Timestamp;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
 /// The status of a container of which we know only that it ended.
 pub(super) fn unknown_exit(why: &str) -> ExitStatus {
@@ -25,6 +26,7 @@ impl Supervisor {
         let ids: Vec<ContainerId> = entries
             .filter_map(|entry| ContainerId::try_from(entry.file_name().into_string().ok()?).ok())
             .collect();
+        self.restore_attachments();
         for id in ids {
             let files = Files::new(&self.options.state_dir, &id);
             // Without a state, its start was not finished and was never told to anybody.
@@ -37,15 +39,7 @@ impl Supervisor {
 
     fn adopt(&mut self, files: Files, state: State) -> Result<()> {
         let id = state.id.clone();
-        let mut container = Container {
-            phase: Phase::Running,
-            pidfd: None,
-            outputs: Vec::new(),
-            writer: None,
-            waiters: Vec::new(),
-            files,
-            state,
-        };
+        let mut container = Container::new(files, state);
         let kept = self.service.take(&format!("pidfd-{id}"));
         if let Some(exit) = container.files.load_exit() {
             container.phase = Phase::Ended(exit);
@@ -56,21 +50,41 @@ impl Supervisor {
             return self.lost(container);
         };
         let what = || format!("opening the output of {}", id.short());
-        container.writer = Some(Writer::open(&container.files.log(), &container.state.log).doing(what)?);
+        container.paused = container.state.cgroup.is_freezing();
+        container.writer = self.reopen_log(&container);
         if container.state.process.terminal {
             if let Some(master) = self.service.take(&format!("pty-{id}")) {
-                self.listen_to(&mut container, master, log::Source::Stdout)?;
+                self.use_terminal(&mut container, master)?;
             }
         } else {
             for (name, source) in [("stdout", log::Source::Stdout), ("stderr", log::Source::Stderr)] {
                 let pipe = open_pipe(&container.files, name).doing(what)?;
                 self.listen_to(&mut container, pipe, source)?;
             }
+            // Without it the container has read the end of its input when the last supervisor ended.
+            if let Some(fd) = self.service.take(&format!("stdin-{id}")) {
+                self.service.forget(&format!("stdin-{id}"));
+                container.input = Some(self.open_input(&id, fd, false, container.state.stdin_once)?);
+            }
         }
+        self.watch_memory(&mut container);
         let token = self.sources.add(pidfd.as_fd(), Source::Process(id.clone()))?;
         container.pidfd = Some((pidfd, token));
-        self.containers.insert(id, container);
+        self.containers.insert(id.clone(), container);
+        self.begin_feeding(&id);
+        self.after_writing(&id);
         Ok(())
+    }
+
+    /// The log of a container that runs. One that cannot be reached any more is no reason to give up the container.
+    fn reopen_log(&self, container: &Container) -> Option<Writer> {
+        let State { id, log, .. } = &container.state;
+        let directory = container.files.directory();
+        let opened = Writer::open(directory, id, log, &self.options.journal).or_else(|failure| {
+            eprintln!("hull-runtime: {}: {failure}; its output is kept here only", id.short());
+            Writer::open(directory, id, &LogConfig { driver: LogDriver::Local, ..log.clone() }, Path::new(""))
+        });
+        opened.map_err(|failure| eprintln!("hull-runtime: {}: {failure}", id.short())).ok()
     }
 
     /// Records the end of a container that nobody saw.

@@ -2,6 +2,7 @@
 
 use super::sources::Source;
 use super::{Caller, Supervisor};
+use crate::cgroup::Cgroup;
 use crate::child::{self, Stdio};
 use crate::failure::{Class, Doing as _, Failure, Result};
 use crate::plan::{ProcessPlan, UserChoice, check_texts};
@@ -34,6 +35,8 @@ pub(super) struct Exec {
     container: ContainerId,
     pid: i32,
     pidfd: (OwnedFd, u64),
+    /// Its own group inside the container's; `None` if it could not be made.
+    cgroup: Option<Cgroup>,
     setup: Option<Setup>,
     status: Option<ExitStatus>,
     waiters: Vec<Caller>,
@@ -105,18 +108,25 @@ impl Supervisor {
                 "too many processes that were started so were not waited for",
             ));
         }
+        if container.paused || container.freezing.is_some() {
+            let sentence = format!("Container {id} is paused, unpause the container before exec");
+            return Err(Failure::conflict(sentence));
+        }
         let plan = plan(&container.state.process, request)?;
         let filter = container.state.seccomp.as_ref().map(|s| self.filters.get(s)).transpose()?;
         let (stdio, ours) =
             if request.tty { (Stdio::default(), Vec::new()) } else { streams(request).doing(doing)? };
+        let name = format!("{}-{}", std::process::id(), self.next_exec);
+        let own = container.state.cgroup.inner(&format!("exec-{name}")).ok();
         let inside = Inside {
             pidfd: container_fd.as_fd(),
             namespaces: container.state.namespaces,
-            cgroup: &container.state.cgroup,
+            cgroup: own.as_ref().unwrap_or(&container.state.cgroup),
             filter: filter.as_deref(),
         };
-        let spawned = spawn::further(&inside, &plan, stdio)?;
-        let name = format!("{}-{}", std::process::id(), self.next_exec);
+        let spawned = spawn::further(&inside, &plan, stdio).inspect_err(|_| {
+            own.iter().for_each(Cgroup::remove_inner);
+        })?;
         self.next_exec += 1;
         fcntl(&spawned.channel, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).doing(doing)?;
         let token = self.sources.add(spawned.channel.as_fd(), Source::ExecSetup(name.clone()))?;
@@ -135,6 +145,7 @@ impl Supervisor {
             container: id.clone(),
             pid: spawned.child.pid,
             pidfd: (spawned.child.pidfd, process),
+            cgroup: own,
             setup: Some(setup),
             status: None,
             waiters: Vec::new(),
@@ -179,6 +190,8 @@ impl Supervisor {
             _ => return,
         };
         self.sources.remove(exec.pidfd.0.as_fd(), exec.pidfd.1);
+        // What it left running stays in it, and ends with the container.
+        exec.cgroup.iter().for_each(Cgroup::remove_inner);
         if let Some(setup) = exec.setup.take() {
             self.sources.remove(setup.channel.as_fd(), setup.token);
             self.execs.remove(name);
@@ -214,6 +227,20 @@ impl Supervisor {
                 exec.waiters.push(caller);
                 Ok(None)
             }
+        }
+    }
+
+    /// Kills a further process with everything that it started.
+    pub(super) fn exec_kill(&mut self, name: &str) -> Result<Option<Answer>> {
+        let doing = format!("killing process {name}");
+        let exec = self.execs.get(name).filter(|exec| exec.status.is_none());
+        let exec = exec.ok_or_else(|| Failure::not_found(doing.clone(), "it is not running"))?;
+        let all = exec.cgroup.as_ref().is_some_and(|cgroup| cgroup.kill().is_ok());
+        match pidfd::send_signal(exec.pidfd.0.as_fd(), libc::SIGKILL) {
+            Err(error) if !all && error.raw_os_error() != Some(libc::ESRCH) => {
+                Err(Failure::from_io(doing, &error))
+            }
+            _ => Ok(Some(Answer::Done)),
         }
     }
 

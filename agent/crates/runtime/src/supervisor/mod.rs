@@ -1,30 +1,44 @@
 //! The supervisor: one thread, parent of all containers, asleep unless something happens.
 
+mod adjust;
 mod adopt;
+mod attach;
 mod client;
 mod container;
+mod ending;
 mod exec;
 mod filters;
+mod freezer;
+mod input;
+mod lingering;
+mod memory;
+mod output;
+mod packing;
 mod service;
+mod socket;
 mod sources;
 mod state;
 
 use crate::cgroup::{Cgroup, Cgroups};
 use crate::failure::{Class, Doing as _, Failure, Result};
-use crate::protocol::{Answer, Exit, Reply, Request};
+use crate::protocol::{Answer, Reply, Request};
 use client::Client;
-use container::Container;
+use attach::Attachment;
+use container::{Container, Phase};
 use exec::Exec;
 use filters::Filters;
+use lingering::Lingering;
+use packing::Packer;
 use hull_model::ContainerId;
 use hull_sys::prctl;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::inotify::Inotify;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use service::Service;
 use sources::{Source, Sources};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener;
@@ -45,6 +59,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// Where control groups are mounted.
     pub cgroup_root: PathBuf,
+    /// The journal's socket (systemd-journald.service(8)).
+    pub journal: PathBuf,
 }
 
 /// Which call of which client an answer is for.
@@ -68,10 +84,26 @@ struct Supervisor {
     leftover: Vec<Cgroup>,
     /// Processes that ended, but whose status their new parent has not taken yet; looked at again.
     undecided: Vec<ContainerId>,
+    /// Containers whose end could not be recorded yet: the disk is full.
+    unsaved: Vec<ContainerId>,
+    /// Clients that read and write, of containers that run and of those that will.
+    attached: BTreeMap<ContainerId, Vec<Attachment>>,
+    next_key: u64,
+    lingering: BTreeMap<u64, Lingering>,
+    /// Logs with files to compress, and the one that is being compressed.
+    to_pack: VecDeque<ContainerId>,
+    packer: Option<Packer>,
+    /// What is read is read into this.
+    scratch: Vec<u8>,
+    /// Token of the listener.
+    listening: u64,
+    /// Tells when somebody removes the socket; its token.
+    directory: Inotify,
+    watching: u64,
     /// Who asked for everything to be removed.
     resetting: Option<Caller>,
     stop: bool,
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 /// Runs the supervisor until it is told to stop (SIGTERM, or a reset). Containers go on running; the next supervisor
@@ -100,7 +132,7 @@ impl Supervisor {
         let signals = signals()?;
         let listener = match service.take_listener() {
             Some(listener) => listener,
-            None => listen(&options.run_dir.join(SOCKET))?,
+            None => socket::listen(&options.run_dir.join(SOCKET))?,
         };
         let mut supervisor = Self {
             cgroups,
@@ -115,13 +147,24 @@ impl Supervisor {
             unsynced: Vec::new(),
             leftover: Vec::new(),
             undecided: Vec::new(),
+            unsaved: Vec::new(),
+            attached: BTreeMap::new(),
+            next_key: 1,
+            lingering: BTreeMap::new(),
+            to_pack: VecDeque::new(),
+            packer: None,
+            scratch: Vec::new(),
+            listening: 0,
+            directory: socket::watch(&options.run_dir)?,
+            watching: 0,
             resetting: None,
             stop: false,
-            _lock: lock,
+            lock,
             service,
             options,
         };
-        supervisor.sources.add(supervisor.listener.as_fd(), Source::Listener)?;
+        supervisor.listening = supervisor.sources.add(supervisor.listener.as_fd(), Source::Listener)?;
+        supervisor.watching = supervisor.sources.add(supervisor.directory.as_fd(), Source::Directory)?;
         supervisor.sources.add(supervisor.signals.as_fd(), Source::Signals)?;
         supervisor.service.store("socket", supervisor.listener.as_fd());
         supervisor.adopt_all();
@@ -145,6 +188,9 @@ impl Supervisor {
                 watchdog = Instant::now();
             }
         }
+        if self.resetting.is_none() {
+            self.store_attachments();
+        }
         Ok(())
     }
 
@@ -153,9 +199,13 @@ impl Supervisor {
         if !self.unsynced.is_empty() {
             return Some(Duration::ZERO);
         }
-        let retry =
-            (!self.leftover.is_empty() || !self.undecided.is_empty()).then_some(Duration::from_millis(20));
-        [retry, self.service.watchdog()].into_iter().flatten().min()
+        let soon = !self.leftover.is_empty() || !self.undecided.is_empty() || self.is_settling();
+        let retry = soon.then_some(Duration::from_millis(20));
+        let later = (!self.unsaved.is_empty()).then_some(Duration::from_secs(1));
+        let due = [self.lingering_until(), self.freezing_until()].into_iter().flatten().min();
+        // A little later, so that it is due when it is looked at.
+        let due = due.map(|at| at.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
+        [retry, later, due, self.service.watchdog()].into_iter().flatten().min()
     }
 
     fn happened(&mut self, source: Source) {
@@ -166,6 +216,15 @@ impl Supervisor {
             Source::Setup(id) => self.container_reports(&id),
             Source::Process(id) => self.container_ended(&id),
             Source::Output(id, index) => self.container_speaks(&id, index),
+            Source::Sink(id, key, source) => self.sink_ready(&id, key, source),
+            Source::Feed(id, key) => self.feed_ready(&id, key),
+            Source::Input(id) => self.input_ready(&id),
+            Source::Remote(id) => self.remote_ready(&id),
+            Source::Lingering(key) => self.lingering_ready(key),
+            Source::Frozen(id) => self.freezing_changed(&id),
+            Source::Memory(id) => self.memory_changed(&id),
+            Source::Packed => self.packed(),
+            Source::Directory => self.directory_changed(),
             Source::ExecSetup(exec) => self.exec_reports(&exec),
             Source::ExecProcess(exec) => self.exec_ended(&exec),
         }
@@ -189,7 +248,22 @@ impl Supervisor {
         for id in std::mem::take(&mut self.undecided) {
             self.container_ended(&id);
         }
+        let now = Instant::now();
+        self.drop_late(now);
+        self.thaw_late(now);
+        self.look_again(now);
+        self.save_again();
         self.finish_reset();
+    }
+
+    /// Records ends that could not be recorded when they came.
+    fn save_again(&mut self) {
+        let containers = &self.containers;
+        let unsynced = &mut self.unsynced;
+        self.unsaved.retain(|id| match containers.get(id).map(|c| (&c.phase, &c.files)) {
+            Some((Phase::Ended(exit), files)) => files.save_exit(exit).map(|file| unsynced.push(file)).is_err(),
+            _ => false,
+        });
     }
 
     fn handle(&mut self, caller: Caller, request: Request) {
@@ -211,6 +285,12 @@ impl Supervisor {
                 Ok(Some(Answer::Done))
             }
             Request::Reset => self.reset(caller),
+            Request::Attach(id, request) => self.attach(caller, &id, request),
+            Request::Resize(id, rows, columns) => self.resize(&id, rows, columns),
+            Request::Pause(id) => self.pause(caller, &id),
+            Request::Resume(id) => self.resume(&id),
+            Request::Update(id, resources) => self.update(&id, &resources),
+            Request::ExecKill(exec) => self.exec_kill(&exec),
         };
         match answer {
             Ok(Some(answer)) => self.answer(caller, answer),
@@ -219,11 +299,12 @@ impl Supervisor {
         }
     }
 
-    fn tell_subscribers(&mut self, id: &ContainerId, exit: &Exit) {
+    /// Tells everybody who wants to know.
+    fn tell(&mut self, reply: &Reply) {
         let subscribed: Vec<u64> =
             self.clients.iter().filter(|(_, c)| c.subscribed).map(|(key, _)| *key).collect();
         for client in subscribed {
-            self.send(client, &Reply::Exited { id: id.clone(), exit: exit.clone() }, Vec::new());
+            self.send(client, reply, Vec::new());
         }
     }
 
@@ -231,6 +312,13 @@ impl Supervisor {
         self.resetting = Some(caller);
         for container in self.containers.values() {
             container.kill();
+        }
+        let ids: Vec<ContainerId> = self.containers.keys().chain(self.attached.keys()).cloned().collect();
+        for id in ids {
+            self.thaw(&id);
+            if !self.containers.contains_key(&id) {
+                self.detach_all(&id);
+            }
         }
         self.finish_reset();
         Ok(None)
@@ -276,21 +364,6 @@ fn lock(path: &Path) -> Result<Flock<File>> {
         }
         other => Failure::from_io(what(), &other.into()),
     })
-}
-
-fn listen(path: &Path) -> Result<UnixListener> {
-    let what = || format!("listening on {}", path.display());
-    // Holding the lock, we know that nobody listens on a socket that is there.
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).doing(what),
-        _ => {}
-    }
-    let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
-    let listener = UnixListener::bind(path);
-    nix::sys::stat::umask(mask);
-    let listener = listener.doing(what)?;
-    listener.set_nonblocking(true).doing(what)?;
-    Ok(listener)
 }
 
 fn signals() -> Result<SignalFd> {

@@ -46,10 +46,23 @@ impl Service {
         self.kept.remove(name)
     }
 
+    /// Everything that was kept under names with this beginning. It is not kept any longer: a copy elsewhere would keep others
+    /// from seeing that we closed ours.
+    pub(super) fn take_all(&mut self, beginning: &str) -> Vec<(String, OwnedFd)> {
+        let names: Vec<String> = self.kept.keys().filter(|name| name.starts_with(beginning)).cloned().collect();
+        names
+            .into_iter()
+            .filter_map(|name| {
+                self.forget(&name);
+                self.kept.remove(&name).map(|fd| (name, fd))
+            })
+            .collect()
+    }
+
     /// The listening socket, kept or made by the service manager.
     pub(super) fn take_listener(&mut self) -> Option<UnixListener> {
-        let name =
-            self.kept.keys().find(|name| !name.starts_with("pidfd-") && !name.starts_with("pty-"))?.clone();
+        const OTHERS: [&str; 4] = ["pidfd-", "pty-", "attach-", "stdin-"];
+        let name = self.kept.keys().find(|name| !OTHERS.iter().any(|other| name.starts_with(other)))?.clone();
         let listener = UnixListener::from(self.kept.remove(&name)?);
         listener.set_nonblocking(true).ok()?;
         Some(listener)

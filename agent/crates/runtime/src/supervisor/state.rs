@@ -1,7 +1,7 @@
 //! What is kept on disk of each container, so that the supervisor may end at any moment.
 //!
 //! `S/containers/<id>/` has `state.json` (what runs), `exit.json` (how it ended, once everything it said is in its log),
-//! `log/`, the named pipes `stdout` and `stderr`, and `rootfs`, an empty directory to mount on.
+//! `log/` or `<id>-json.log`, the named pipes `stdin`, `stdout` and `stderr`, and `rootfs`, an empty directory to mount on.
 
 use crate::cgroup::Cgroup;
 use crate::plan::ProcessPlan;
@@ -32,6 +32,11 @@ pub(super) struct State {
     /// What further processes get.
     pub(super) process: ProcessPlan,
     pub(super) seccomp: Option<LinuxSeccomp>,
+    /// Whether its standard input was opened for clients, and is closed when the first one has finished.
+    #[serde(default)]
+    pub(super) stdin_open: bool,
+    #[serde(default)]
+    pub(super) stdin_once: bool,
 }
 
 /// Paths of one container's files.
@@ -57,6 +62,12 @@ impl Files {
 
     pub(super) fn pipe(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    /// A named pipe with nothing in it.
+    pub(super) fn make_fresh_pipe(&self, name: &str) -> io::Result<()> {
+        remove_if_there(&self.pipe(name))?;
+        Ok(nix::unistd::mkfifo(&self.pipe(name), nix::sys::stat::Mode::from_bits_truncate(0o600))?)
     }
 
     /// Makes everything a start needs. Logs of an earlier start of the same container stay.
