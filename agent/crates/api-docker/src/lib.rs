@@ -3,7 +3,9 @@
 //! This crate owns the translation between Docker's wire shapes and the host's nouns, and nothing else: what happens is
 //! asked of the engine. What is not there yet is refused in a sentence; it never answers with a wrong success.
 
+mod changes;
 mod containers;
+mod create;
 mod descriptor;
 mod error;
 mod escape;
@@ -15,6 +17,7 @@ mod hull;
 pub mod human;
 mod images;
 mod lifecycle;
+mod lines;
 mod logs;
 mod moment;
 mod networks;

@@ -19,7 +19,7 @@ const UNITS: &[(&str, f64)] = &[
 ];
 
 /// A duration in Go's spelling: `1h30m`, `-1.5s`, `0`.
-fn duration(text: &str) -> Option<SignedDuration> {
+pub(crate) fn duration(text: &str) -> Option<SignedDuration> {
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1.0, rest),
         None => (1.0, text.strip_prefix('+').unwrap_or(text)),

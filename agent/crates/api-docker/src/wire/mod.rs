@@ -10,13 +10,16 @@ mod volume;
 
 pub(crate) use container::{MountPoint, NetworkSettings, Port, mounts, networks, ports};
 pub(crate) use host_config::HostConfig;
-pub(crate) use image::{ImageInspect, ImageSummary};
+pub(crate) use image::{ImageInspect, ImageSummary, config as image_config, created as image_created, os as image_os, repo_digests, repo_tags};
 pub(crate) use inspect::ContainerInspect;
 pub(crate) use network::NetworkResource;
 pub(crate) use summary::{ContainerSummary, state_word};
 pub(crate) use volume::Volume;
 
 use hull_model::{ContainerRecord, Image, NetworkRecord};
+
+/// What every container's files are made of: layers, and one writable directory above them.
+pub(crate) const STORAGE: &str = "overlayfs";
 
 /// Go's zero time.
 pub(crate) const NEVER: &str = "0001-01-01T00:00:00Z";
