@@ -210,7 +210,7 @@ impl Host {
         within(self.driver.reset()).await.unwrap();
         until("the supervisor ends", || !alive(supervisor)).await;
         for id in ids {
-            for hierarchy in ["", "unified/", "memory/", "cpu/", "pids/", "cpuset/"] {
+            for hierarchy in ["", "unified/", "memory/", "cpu/", "pids/", "cpuset/", "blkio/", "devices/"] {
                 let group = PathBuf::from(format!("/sys/fs/cgroup/{hierarchy}hull/{id}"));
                 assert!(!group.exists(), "{} stayed", group.display());
             }
@@ -232,7 +232,7 @@ impl Drop for Host {
                 let _ = std::fs::write(group.join("cgroup.kill"), "1");
             }
             let deadline = Instant::now() + Duration::from_secs(5);
-            for hierarchy in ["", "unified", "memory", "cpu", "pids", "cpuset"] {
+            for hierarchy in ["", "unified", "memory", "cpu", "pids", "cpuset", "blkio", "devices"] {
                 let group = Path::new("/sys/fs/cgroup").join(hierarchy).join("hull").join(&id);
                 while group.exists() && std::fs::remove_dir(&group).is_err() && Instant::now() < deadline {
                     std::thread::sleep(Duration::from_millis(5));
