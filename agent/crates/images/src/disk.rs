@@ -3,11 +3,14 @@
 //! ```text
 //! lock                     held while a store is open
 //! blobs/sha256/HEX         manifests and configurations, as they were sent
-//! layers/HEX/fs            a layer's files, by the digest of its uncompressed archive
-//! layers/HEX/tar           that archive, byte for byte
-//! layers/HEX/layer.json    its sizes
-//! layers/HEX/blobs.json    in what form which registry has it
+//! layers/HEX/              a layer, by the digest of its uncompressed archive, in one of two forms:
+//!   tar, index, spill        the archive, a file system that points into it, and what it cannot point to
+//!   tar.zst, fs/             the archive compressed, and its files
+//!   layer.json               its sizes
+//!   blobs.json               in what form which registry has it
 //! images/HEX.json          an image: present means complete
+//! merged/HEX               a file system of all of an image's layers, by the digest of their digests
+//! mounts/HEX               where it is mounted
 //! references.json          which reference names which image
 //! partial/HEX              the begin of a blob whose transfer was cut
 //! containers/ID/           image (a link that names it), upper, work
@@ -72,7 +75,8 @@ pub(crate) struct Disk {
 }
 
 /// Directories that only root may enter: layers hold set-user-id programs that no local user should reach.
-const DIRECTORIES: [&str; 6] = ["blobs/sha256", "layers", "images", "containers", "partial", "tmp"];
+const DIRECTORIES: [&str; 7] =
+    ["blobs/sha256", "layers", "images", "merged", "containers", "partial", "tmp"];
 
 impl Disk {
     /// Opens or makes the directories, and takes the lock.
@@ -125,6 +129,20 @@ impl Disk {
 
     pub(crate) fn blobs(&self) -> PathBuf {
         self.root.join("blobs/sha256")
+    }
+
+    /// Where the file systems of images are.
+    pub(crate) fn merged_all(&self) -> PathBuf {
+        self.root.join("merged")
+    }
+
+    pub(crate) fn merged(&self, hex: &str) -> PathBuf {
+        self.merged_all().join(hex)
+    }
+
+    /// Whether a name in `tmp` is of something that this process makes.
+    pub(crate) fn is_own_scratch(&self, name: &str) -> bool {
+        name.parse::<u64>().is_ok_and(|number| number >= self.first)
     }
 
     /// Parts of blobs whose transfer was cut, by the hexadecimal digits of the blob's digest. Whoever goes on with one
@@ -192,8 +210,7 @@ impl Disk {
         let top = self.root.join("tmp");
         for name in names(&top)? {
             // Those of this process remove themselves.
-            let own = name.parse::<u64>().is_ok_and(|number| number >= self.first);
-            if !own {
+            if !self.is_own_scratch(&name) {
                 self.remover.remove(top.join(&name));
             }
         }

@@ -1,5 +1,6 @@
 //! Images that are here: how they come to be, their names, and their end. All of it blocks.
 
+use crate::base;
 use crate::configuration::{self, Configuration};
 use crate::disk::{DiskError, disk_error, remove_file};
 use crate::manifest::InvalidManifest;
@@ -58,12 +59,17 @@ impl Inner {
             }
         }
         let record = self.merged_record(&id, &draft, old.clone());
+        let draft_layers = draft.configuration.diff_ids.clone();
         let moved_from = reference.and_then(|r| self.state().references.get(r).cloned());
         let changed = reference.is_some() && moved_from.as_ref() != Some(&id);
         let record =
             if changed { ImageRecord { tagged: Some((self.options.now)()), ..record } } else { record };
         if old.as_ref() != Some(&record) {
             self.write_record(record, Arc::new(draft.configuration))?;
+        }
+        // What is not ready now is made when it is needed.
+        if let Err(error) = base::make_ready(self, &draft_layers) {
+            tracing::warn!(error = %error, "the image is not ready to be mounted yet");
         }
         if let Some(reference) = reference {
             self.name(reference, Some(&id))?;
@@ -297,6 +303,7 @@ fn forget(inner: &Inner, record: &ImageRecord, removed: &mut Removed) -> std::re
             }
         }
     }
+    base::release(inner, &record.layers)?;
     for layer in record.layers.iter().rev() {
         let size = inner.state().layer_size(layer);
         if inner.layers().remove_unneeded(layer.hex())? {

@@ -1,14 +1,17 @@
 //! Layers that are here: their archives, what is known of them, and how new ones come in.
 
-use crate::disk::{DiskError, Scratch, sync_file_system};
+use crate::disk::{DiskError, Scratch, sync_directory, sync_file_system};
 use crate::layer::LayerError;
 use crate::records::{self, Distributed, LayerFacts, LayerRecord, json};
-use crate::snapshot::{Compression, LAYER_ARCHIVE, Unpacked, unpack};
+use crate::snapshot::{Compression, Unpacked, open_archive, seal_layer, unpack};
 use crate::store::Inner;
 use hull_model::Digest;
 use hull_ports::StoredLayer;
-use std::fs::{self, File};
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use std::fs::{self, DirBuilder};
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The layers of a store. What blocks says so.
@@ -67,13 +70,10 @@ impl Layers<'_> {
     /// # Errors
     /// `NotFound` inside if the layer is not here.
     pub(crate) fn open_tar(self, layer: &Digest) -> Result<LayerTar, DiskError> {
-        let path = self.0.disk.layer(layer.hex()).join(LAYER_ARCHIVE);
-        let open = || -> io::Result<LayerTar> {
-            let file = File::open(&path)?;
-            let size = file.metadata()?.len();
-            Ok(LayerTar { input: Box::new(file), size })
-        };
-        open().map_err(DiskError::new("opening", &path))
+        let dir = self.0.disk.layer(layer.hex());
+        let missing = || DiskError::new("opening", &dir)(io::ErrorKind::NotFound.into());
+        let size = self.facts(layer).ok_or_else(missing)?.record.archive;
+        Ok(LayerTar { input: open_archive(&dir)?, size })
     }
 
     /// Stores a layer from its archive: plain, gzip or zstd, found out by its first bytes. One that is here already is
@@ -90,7 +90,7 @@ impl Layers<'_> {
         let mut input = BufReader::with_capacity(256 << 10, archive);
         let compression = detect(&mut input).map_err(crate::snapshot::UnpackError::Input)?;
         let scratch = self.0.disk.scratch()?;
-        let unpacked = unpack(compression, input, scratch.path())?;
+        let unpacked = unpack(compression, input, scratch.path(), self.0.form)?;
         if let Some(expected) = expected
             && unpacked.diff_id != *expected
         {
@@ -112,10 +112,13 @@ impl Layers<'_> {
         unpacked: &Unpacked,
         blobs: &[Distributed],
     ) -> Result<(), DiskError> {
-        let record =
-            LayerRecord { size: unpacked.size, archive: unpacked.archive, derived: unpacked.derived.clone() };
+        self.write_records(scratch.path(), unpacked, blobs)
+    }
+
+    fn write_records(self, dir: &Path, unpacked: &Unpacked, blobs: &[Distributed]) -> Result<(), DiskError> {
+        let record = LayerRecord { size: unpacked.size, archive: unpacked.archive };
         for (name, bytes) in [("layer.json", json(&record)), ("blobs.json", json(&blobs))] {
-            let file = scratch.path().join(name);
+            let file = dir.join(name);
             fs::write(&file, bytes).map_err(DiskError::new("writing", &file))?;
         }
         Ok(())
@@ -124,6 +127,7 @@ impl Layers<'_> {
     /// Moves a layer that is flushed from `scratch` to its place. Blocks.
     pub(crate) fn place(self, scratch: &Scratch, layer: &Digest) -> Result<(), DiskError> {
         let target = self.0.disk.layer(layer.hex());
+        seal_layer(scratch.path(), self.0.form);
         // Held over the rename: what a sweep sees on the disk it sees in memory too.
         let mut state = self.0.state();
         if state.layers.contains_key(layer) {
@@ -136,6 +140,29 @@ impl Layers<'_> {
         self.0.disk.place(scratch.path(), &target)?;
         let facts = records::layer(&self.0.disk, layer.hex());
         if let Some(facts) = facts {
+            state.layers.insert(layer.clone(), facts);
+        }
+        Ok(())
+    }
+
+    /// Makes a layer into the form that this kernel mounts, from its own archive. Blocks.
+    pub(crate) fn convert(self, layer: &Digest) -> Result<(), LayerError> {
+        let Some(facts) = self.facts(layer) else { return Ok(()) };
+        let archive = BufReader::with_capacity(256 << 10, self.open_tar(layer)?);
+        let scratch = self.0.disk.scratch()?;
+        let made = scratch.path().join("layer");
+        DirBuilder::new().mode(0o700).create(&made).map_err(DiskError::new("making", &made))?;
+        let unpacked = unpack(Compression::None, archive, &made, self.0.form)?;
+        if unpacked.diff_id != *layer {
+            return Err(LayerError::DiffId { actual: unpacked.diff_id });
+        }
+        self.write_records(&made, &unpacked, &facts.blobs)?;
+        sync_file_system(self.0.disk.root())?;
+        let target = self.0.disk.layer(layer.hex());
+        let mut state = self.0.state();
+        exchange(&made, &target).map_err(DiskError::new("replacing", &target))?;
+        sync_directory(&self.0.disk.layers())?;
+        if let Some(facts) = records::layer(&self.0.disk, layer.hex()) {
             state.layers.insert(layer.clone(), facts);
         }
         Ok(())
@@ -172,6 +199,11 @@ impl Layers<'_> {
         }
         Ok(())
     }
+}
+
+/// Swaps two directories at once (renameat2(2)).
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    Ok(renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)?)
 }
 
 /// Tells how an archive is compressed by its first bytes (RFC 1952; RFC 8878, which may begin with a skippable frame).

@@ -2,6 +2,7 @@
 
 use crate::configuration::{self, Configuration};
 use crate::disk::{Disk, DiskError, names};
+use crate::snapshot::{Form, chain, form_of};
 use hull_model::{ContainerId, Digest, Image, Reference};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -42,9 +43,6 @@ pub(crate) struct LayerRecord {
     pub(crate) size: u64,
     /// Bytes of its uncompressed archive.
     pub(crate) archive: u64,
-    /// Digests of the files that were made of the archive, by their names.
-    #[serde(default)]
-    pub(crate) derived: BTreeMap<String, Digest>,
 }
 
 /// A form in which registries have a layer.
@@ -64,6 +62,8 @@ pub(crate) struct Distributed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LayerFacts {
     pub(crate) record: LayerRecord,
+    /// How it lies on the disk.
+    pub(crate) form: Form,
     /// How registries have it, as `blobs.json` beside it says: those added last come last.
     pub(crate) blobs: Vec<Distributed>,
 }
@@ -75,6 +75,8 @@ pub(crate) struct Known {
     pub(crate) configuration: Arc<Configuration>,
     /// Bytes of its layers' files, each layer counted once.
     pub(crate) size: u64,
+    /// Names what is made of its layers.
+    pub(crate) chain: Digest,
 }
 
 /// Everything the store knows, kept in step with the disk.
@@ -134,7 +136,8 @@ impl State {
     pub(crate) fn known(&self, record: ImageRecord, configuration: Arc<Configuration>) -> Known {
         let unique: BTreeSet<&Digest> = record.layers.iter().collect();
         let size = unique.into_iter().map(|layer| self.layer_size(layer)).sum();
-        Known { record, configuration, size }
+        let chain = chain(&record.layers);
+        Known { record, configuration, size, chain }
     }
 
     /// Bytes of a layer's files; 0 if it is not here.
@@ -230,7 +233,7 @@ pub(crate) fn layer(disk: &Disk, hex: &str) -> Option<LayerFacts> {
     let dir = disk.layer(hex);
     let record: LayerRecord = read(&dir.join("layer.json"))?;
     let blobs = read(&dir.join("blobs.json")).unwrap_or_default();
-    Some(LayerFacts { record, blobs })
+    Some(LayerFacts { record, form: form_of(&dir)?, blobs })
 }
 
 /// The JSON of a record. Records have string keys only, so this cannot fail.

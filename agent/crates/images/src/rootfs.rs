@@ -1,12 +1,11 @@
 //! Root file systems of containers: an image below, a writable layer above. On the way of every start, so nothing here is
 //! flushed and little is asked of the kernel.
 
+use crate::base;
 use crate::disk::{DiskError, disk_error};
-use crate::snapshot::LAYER_TREE;
 use crate::store::Inner;
 use hull_model::{ContainerId, Digest};
 use hull_ports::{Error, Result, Rootfs};
-use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink};
@@ -35,36 +34,17 @@ pub(crate) fn prepare(inner: &Inner, container: &ContainerId, image: &Digest) ->
             }
         }
     };
-    let made = lower(inner, &layers)
-        .and_then(|lower| writable(inner, container, image, &lower[0]).map(|dir| (lower, dir)));
+    let made = base::directories(inner, &layers)
+        .and_then(|lower| Ok((writable(inner, container, image, &lower[0])?, lower)));
     match made {
-        Ok((lower, dir)) => Ok(Rootfs { lower, upper: dir.join("upper"), work: dir.join("work") }),
+        Ok((dir, lower)) => Ok(Rootfs { lower, upper: dir.join("upper"), work: dir.join("work") }),
         Err(error) => {
             if !known {
                 inner.state().containers.remove(container);
             }
-            Err(disk_error(message(), error))
+            Err(error.at_door(message()))
         }
     }
-}
-
-/// Directories of the layers, topmost first, each once: overlayfs refuses one that comes twice, and of two equal layers the
-/// lower one adds nothing.
-fn lower(inner: &Inner, layers: &[Digest]) -> std::result::Result<Vec<PathBuf>, DiskError> {
-    let mut seen = BTreeSet::new();
-    let unique = layers.iter().rev().filter(|layer| seen.insert(*layer));
-    let mut lower: Vec<PathBuf> =
-        unique.map(|layer| inner.disk.layer(layer.hex()).join(LAYER_TREE)).collect();
-    if lower.is_empty() {
-        let empty = inner.disk.root().join("empty");
-        match DirBuilder::new().mode(0o755).create(&empty) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(DiskError::new("making", &empty)(error));
-            }
-            _ => lower.push(empty),
-        }
-    }
-    Ok(lower)
 }
 
 /// Makes the writable layer, or finds it. Nothing is flushed: after a power cut it is there whole or not at all, because

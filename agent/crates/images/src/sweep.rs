@@ -27,6 +27,7 @@ pub(crate) fn sweep(inner: &Inner, keep: &BTreeSet<ContainerId>) -> Result<()> {
         }
         let _writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
         sweep_records(inner)?;
+        crate::base::sweep(inner)?;
         for name in names(&inner.disk.layers())? {
             inner.layers().remove_unneeded(&name)?;
         }

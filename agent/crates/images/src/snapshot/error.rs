@@ -48,17 +48,23 @@ pub(crate) enum UnpackError {
 }
 
 impl UnpackError {
-    pub(super) fn malformed(reason: &'static str) -> Self {
+    pub(crate) fn malformed(reason: &'static str) -> Self {
         Self::Malformed(reason)
     }
 
-    pub(super) fn refused(path: &[u8], reason: &'static str) -> Self {
+    pub(crate) fn refused(path: &[u8], reason: &'static str) -> Self {
         Self::Refused { path: shown(path), reason }
     }
 
     pub(super) fn system(action: &'static str, path: &[u8]) -> impl FnOnce(nix::Error) -> Self + use<> {
         let path = shown(path);
         move |errno| Self::System { action, path, errno }
+    }
+
+    /// The same for what the standard library was asked to do.
+    pub(super) fn io(action: &'static str, path: &[u8]) -> impl FnOnce(io::Error) -> Self + use<> {
+        let failed = Self::system(action, path);
+        move |error| failed(nix::Error::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))
     }
 
     /// Whether the bytes of the layer are at fault, rather than this host.

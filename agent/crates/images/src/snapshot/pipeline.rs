@@ -1,14 +1,14 @@
 //! One pass from the network to the disk: inflate and hash on one thread, unpack on another, little memory in between.
 
-use super::{LAYER_ARCHIVE, LAYER_TREE, UnpackError, directory};
+use super::grow::{SpillFile, grow};
+use super::space::Space;
+use super::{ARCHIVE, Form, SPILL, UnpackError, files};
 use bytes::{Buf as _, Bytes};
 use flate2::bufread::MultiGzDecoder;
 use hull_model::Digest;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, BufRead, Read, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use tokio::sync::mpsc;
@@ -67,18 +67,17 @@ pub(crate) struct Unpacked {
     pub(crate) archive: u64,
     /// Bytes of all its files.
     pub(crate) size: u64,
-    /// Digests of the files that were made of the archive, by their names in the layer's directory.
-    pub(crate) derived: BTreeMap<String, Digest>,
 }
 
 /// Makes a feed, and what reads it: a closure to be run on a thread that may block. It makes the layer in the directory
 /// it is given, which is there and empty. Nothing it made is flushed.
 pub(crate) fn feed(
     compression: Compression,
+    form: Form,
 ) -> (Feed, impl FnOnce(&Path) -> Result<Unpacked, UnpackError> + Send + 'static) {
     let (pieces, receiver) = mpsc::channel(QUEUE);
     let input = Pieces { pieces: receiver, current: Bytes::new(), ended: false };
-    (Feed { pieces }, move |layer: &Path| unpack(compression, input, layer))
+    (Feed { pieces }, move |layer: &Path| unpack(compression, input, layer, form))
 }
 
 /// Makes a layer of an archive in `layer`, an existing empty directory. Nothing it made is flushed.
@@ -86,38 +85,44 @@ pub(crate) fn unpack(
     compression: Compression,
     input: impl BufRead + Send,
     layer: &Path,
+    form: Form,
 ) -> Result<Unpacked, UnpackError> {
-    let path = layer.join(LAYER_TREE);
-    let system = |error: io::Error| {
-        UnpackError::system("making", b"/")(nix::Error::from_raw(
-            error.raw_os_error().unwrap_or(nix::libc::EIO),
-        ))
-    };
-    DirBuilder::new().mode(0o755).create(&path).map_err(system)?;
-    // Whatever the umask is.
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).map_err(system)?;
-    let root = File::open(&path).map_err(system)?;
-    let tar = File::options().create_new(true).write(true).mode(0o600).open(layer.join(LAYER_ARCHIVE));
-    let tar = tar.map_err(system)?;
+    let tar = files::create(layer, ARCHIVE)?;
+    let space = || Space::new(File::open(layer).map_err(UnpackError::io("opening", b"layer"))?.into());
+    let mut spill = SpillFile::new(layer.join(SPILL), space()?);
     let (full, receive_full) = sync_channel(CHUNKS);
     let (give_back, empty) = sync_channel(CHUNKS + 2);
-    std::thread::scope(|scope| {
+    let read = std::thread::scope(|scope| {
         let inflating = scope.spawn(move || inflate(compression, input, &full, &empty));
-        let mut input =
-            Inflated { full: receive_full, empty: give_back, current: Vec::new(), at: 0, tar, total: 0 };
-        let unpacked = directory::unpack(&mut input, root.into()).and_then(|size| {
+        let mut input = Inflated {
+            full: receive_full,
+            empty: give_back,
+            current: Vec::new(),
+            at: 0,
+            tar: &tar,
+            total: 0,
+            space: space()?,
+            failure: None,
+        };
+        let grown = grow(&mut input, &mut spill).and_then(|grown| {
             // What stands behind the end of the archive belongs to its digest.
-            input.drain().map(|()| size).map_err(UnpackError::Input)
+            input.drain().map(|()| grown).map_err(UnpackError::Input)
         });
+        // What the disk said is not the archive's fault.
+        let grown = input.failure.take().map_or(grown, Err);
         let archive = input.total;
         drop(input);
         let inflated = inflating.join().unwrap_or(Err(UnpackError::Stopped));
-        match (inflated, unpacked) {
-            (Ok(diff_id), Ok(size)) => Ok(Unpacked { diff_id, archive, size, derived: BTreeMap::new() }),
+        match (inflated, grown) {
+            (Ok(diff_id), Ok(grown)) => Ok((diff_id, archive, grown)),
             // Whoever saw the other one stop was not the cause.
             (Err(UnpackError::Stopped), Err(error)) | (Err(error), _) | (_, Err(error)) => Err(error),
         }
-    })
+    });
+    let (diff_id, archive, grown) = read?;
+    let spill = spill.finish(grown.spilled)?;
+    files::finish(layer, form, &grown, &diff_id, archive, spill)?;
+    Ok(Unpacked { diff_id, archive, size: grown.stored })
 }
 
 /// Inflates and hashes; returns the digest of what came out.
@@ -198,19 +203,32 @@ impl Read for Pieces {
 }
 
 /// The archive, as the unpacker reads it.
-struct Inflated {
+struct Inflated<'a> {
     full: Receiver<Vec<u8>>,
     /// Buffers go back, so that a layer needs a handful of them.
     empty: SyncSender<Vec<u8>>,
     current: Vec<u8>,
     at: usize,
     /// Keeps the archive as it is.
-    tar: File,
+    tar: &'a File,
     /// Bytes of it so far.
     total: u64,
+    space: Space,
+    /// Why it could not be kept.
+    failure: Option<UnpackError>,
 }
 
-impl Inflated {
+impl Inflated<'_> {
+    fn keep(&mut self, piece: &[u8]) -> io::Result<()> {
+        let space = self.space.write(piece.len() as u64);
+        let written = space.and_then(|()| self.tar.write_all(piece).map_err(UnpackError::io("writing", b"tar")));
+        self.total += piece.len() as u64;
+        written.map_err(|error| {
+            self.failure = Some(error);
+            io::Error::other("the disk failed")
+        })
+    }
+
     fn drain(&mut self) -> io::Result<()> {
         loop {
             let count = self.fill_buf()?.len();
@@ -222,13 +240,12 @@ impl Inflated {
     }
 }
 
-impl BufRead for Inflated {
+impl BufRead for Inflated<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.current.len() {
             // An inflating thread that stopped looks like the end here; its own result tells them apart.
             let next = self.full.recv().unwrap_or_default();
-            self.tar.write_all(&next)?;
-            self.total += next.len() as u64;
+            self.keep(&next)?;
             let used = std::mem::replace(&mut self.current, next);
             self.at = 0;
             if !used.is_empty() {
@@ -244,7 +261,7 @@ impl BufRead for Inflated {
     }
 }
 
-impl Read for Inflated {
+impl Read for Inflated<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let available = self.fill_buf()?;
         let count = available.len().min(buffer.len());
