@@ -34,6 +34,7 @@ pub mod qemu;
 pub mod registry;
 pub mod sandbox;
 pub mod sizes;
+pub mod small_root;
 pub mod toolbox;
 pub mod tree;
 pub mod uki;

@@ -158,6 +158,24 @@ impl<'a> Guest<'a> {
         Ok(text)
     }
 
+    /// Runs a whole script in the guest as root. How it ends says nothing; what it prints is returned.
+    pub(crate) fn ssh_with(&self, script: &str) -> Result<String> {
+        let mut command = self.ssh_command("root");
+        let mut child = command.arg("sh").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        child.stdin.take().context("ssh has an input")?.write_all(script.as_bytes())?;
+        let output = child.wait_with_output().context("waiting for ssh")?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Copies a file of this machine into the guest.
+    pub(crate) fn send(&self, file: &Path, to: &str) -> Result<()> {
+        let input = std::fs::File::open(file).with_context(|| format!("opening {}", file.display()))?;
+        let mut command = self.ssh_command("root");
+        let status = command.arg(format!("cat > {to}")).stdin(input).status().context("starting ssh")?;
+        ensure!(status.success(), "copying {} into the guest: {status}", file.display());
+        Ok(())
+    }
+
     /// Waits until ssh lets root in.
     pub(crate) fn wait_for_ssh(&mut self) -> Result<()> {
         let begun = Instant::now();

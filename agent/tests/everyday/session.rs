@@ -2,6 +2,7 @@
 
 use crate::transcript::{Kind, Step, matches};
 use anyhow::{Context as _, Result, bail, ensure};
+use image_builder::small_root;
 use image_builder::toolbox::Toolbox;
 use image_builder::workdir::WorkDir;
 use nix::sched::{CloneFlags, unshare};
@@ -58,7 +59,7 @@ impl Session {
         let mut session = Self { dir, host, agent: None, registry: None, plays: AtomicU32::new(0) };
         let tools = PathBuf::from(variable("HULL_TOOLS_ROOT")?);
         session.write_clients(&tools)?;
-        session.write_image()?;
+        small_root::archive(Path::new(&variable("HULL_TEST_BUSYBOX")?), &session.dir)?;
         if other.is_none() {
             enter_namespaces()?;
             session.agent = Some(session.spawn_agent()?);
@@ -78,35 +79,17 @@ impl Session {
         let docker = format!(
             "#!/bin/sh\nexec {tools}/usr/lib64/ld-linux-x86-64.so.2 --library-path {tools}/usr/lib/x86_64-linux-gnu {tools}/usr/bin/docker \"$@\"\n"
         );
-        let hull = format!("#!/bin/sh\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_hull"));
-        for (client, script) in [(Client::Docker, docker), (Client::Hull, hull)] {
+        let bin = |client: Client| -> Result<PathBuf> {
             let bin = self.dir.join(client.to_string());
             std::fs::create_dir(&bin)?;
-            let program = bin.join("docker");
-            std::fs::write(&program, script)?;
-            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
-        }
+            Ok(bin.join("docker"))
+        };
+        let program = bin(Client::Docker)?;
+        std::fs::write(&program, docker)?;
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+        // Ours goes by the name it is called by, as people's scripts expect.
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_hull"), bin(Client::Hull)?).context("linking hull")?;
         Ok(())
-    }
-
-    /// The files of the image that transcripts import as `busybox`.
-    fn write_image(&self) -> Result<()> {
-        let root = self.dir.join("busybox");
-        for dir in ["bin", "etc", "tmp", "root", "var/www"] {
-            std::fs::create_dir_all(root.join(dir))?;
-        }
-        let busybox = root.join("bin/busybox");
-        std::fs::copy(variable("HULL_TEST_BUSYBOX")?, &busybox).context("copying busybox")?;
-        std::fs::set_permissions(&busybox, std::fs::Permissions::from_mode(0o755))?;
-        std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nwww:x:33:33::/var/www:/bin/sh\n")?;
-        std::fs::write(root.join("etc/group"), "root:x:0:\nwww:x:33:\n")?;
-        std::fs::write(root.join("var/www/index.html"), "it works\n")?;
-        let list = Command::new(&busybox).arg("--list").output().context("asking busybox")?;
-        for applet in String::from_utf8_lossy(&list.stdout).lines().filter(|a| *a != "busybox") {
-            std::os::unix::fs::symlink("busybox", root.join("bin").join(applet))?;
-        }
-        let archive = self.dir.join("busybox.tar");
-        ensure_success(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(archive).arg("."))
     }
 
     fn spawn_agent(&self) -> Result<Child> {

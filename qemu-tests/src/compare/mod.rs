@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use http::Answer;
 use image_builder::peers::Peers;
 use image_builder::progress::Progress;
+use image_builder::small_root;
 use serde_json::json;
 use shape::Difference;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ pub(crate) fn run(session: &Session, work: &Path) -> Result<()> {
     let peers = Peers::ensure(&session.work, &mut Progress::new(&session.work.root().join("log")))?;
     let known = Known::read(Path::new(KNOWN))?;
     let dir = session.directory("compare")?;
-    let image = busybox(session, &dir)?;
+    let image = small_root::archive(&session.tools.root().join("usr/bin/busybox"), &dir)?;
     let theirs = Engine::docker(&peers, &dir)?;
     let ours = Engine::hull(work, &dir)?;
     let mut unlisted = Vec::new();
@@ -204,20 +205,6 @@ impl Drop for Engine {
         _ = self.child.kill();
         _ = self.child.wait();
     }
-}
-
-/// The archive of a small root file system.
-fn busybox(session: &Session, dir: &Path) -> Result<PathBuf> {
-    let (root, archive) = (dir.join("busybox"), dir.join("busybox.tar"));
-    std::fs::create_dir_all(root.join("bin"))?;
-    std::fs::create_dir_all(root.join("tmp"))?;
-    std::fs::copy(session.tools.root().join("usr/bin/busybox"), root.join("bin/busybox"))?;
-    for applet in ["sh", "sleep", "true", "echo"] {
-        std::os::unix::fs::symlink("busybox", root.join("bin").join(applet))?;
-    }
-    let packed = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").status()?;
-    ensure!(packed.success(), "tar: {packed}");
-    Ok(archive)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod boot;
+mod everyday;
 mod no_network;
 
 use crate::session::Session;
@@ -13,6 +14,11 @@ type Scenario = (&'static str, &'static str, fn(&Session) -> Result<()>);
 
 const SCENARIOS: &[Scenario] = &[
     ("boot", "the demo comes up, survives kill -9 of the agent and a reboot, and keeps its data", boot::run),
+    (
+        "everyday",
+        "containers, images, volumes and networks by docker and by hull, as people type it",
+        everyday::run,
+    ),
     ("bad-input", "a broken document leaves a host that is reachable and says what is wrong", bad_input::run),
     ("no-network", "without a network the host boots, and catches up when there is one", no_network::run),
 ];
