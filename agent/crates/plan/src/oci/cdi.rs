@@ -222,3 +222,59 @@ fn device(
         gid: node.gid.unwrap_or(0),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn files() -> Vec<CdiSpec> {
+        let list = json!([
+            {"cdiVersion": "0.3.0", "kind": "v.com/gpu", "containerEdits": {"env": ["ALL=1"], "additionalGids": [44]},
+             "devices": [
+                {"name": "0", "containerEdits": {"deviceNodes": [{"path": "/dev/gpu0"}, {"path": "/dev/ctl", "type": "c", "major": 195, "minor": 255, "permissions": "rw", "uid": 7}],
+                    "mounts": [{"hostPath": "/lib/gpu.so", "containerPath": "/lib/gpu.so", "options": ["ro", "nosuid"]}]}},
+                {"name": "1", "containerEdits": {"deviceNodes": [{"path": "/dev/gpu1", "hostPath": "/dev/other"}]}},
+                {"name": "hooked", "containerEdits": {"hooks": [{"hookName": "createContainer", "path": "/bin/x"}]}},
+                {"name": "gone", "containerEdits": {"deviceNodes": [{"path": "/dev/gone"}]}}]},
+            {"cdiVersion": "0.8.0", "kind": "v.com/gpu", "devices": [{"name": "1", "containerEdits": {"env": ["LATER=1"]}}]},
+        ]);
+        serde_json::from_value(list).unwrap()
+    }
+
+    fn find(names: &[&str]) -> Result<Edits, String> {
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        let stat = |path: &std::path::Path| match path.to_str() {
+            Some("/dev/gpu0") => Some((true, 195, 0, 0o660)),
+            _ => None,
+        };
+        resolve(&files(), &names, stat).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn devices_bring_what_their_files_say() {
+        let edits = find(&["v.com/gpu=0"]).unwrap();
+        assert_eq!(
+            (edits.env.as_slice(), edits.groups.as_slice()),
+            (["ALL=1".to_owned()].as_slice(), [44].as_slice())
+        );
+        let numbers: Vec<_> =
+            edits.devices.iter().map(|d| (d.major, d.minor, d.permissions.as_str(), d.mode, d.uid)).collect();
+        assert_eq!(numbers, [(195, 0, "rwm", Some(0o660), 0), (195, 255, "rw", None, 7)]);
+        assert_eq!(
+            (edits.mounts[0].kind.as_str(), edits.mounts[0].options.last().unwrap().as_str()),
+            ("bind", "rbind")
+        );
+        // The file of the later directory has the word; what a whole file brings comes once.
+        assert_eq!(find(&["v.com/gpu=1"]).unwrap().env, ["LATER=1"]);
+        assert_eq!(find(&["v.com/gpu=0", "v.com/gpu=0"]).unwrap().env, ["ALL=1"]);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_named() {
+        let unknown = find(&["v.com/gpu=9", "v.com/gpu=0", "nonsense"]).unwrap_err();
+        assert_eq!(unknown, "CDI device injection failed: unresolvable CDI devices v.com/gpu=9, nonsense");
+        assert!(find(&["v.com/gpu=hooked"]).unwrap_err().contains("asks for hooks"));
+        assert!(find(&["v.com/gpu=gone"]).unwrap_err().contains("/dev/gone"));
+    }
+}

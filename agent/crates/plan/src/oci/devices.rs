@@ -107,3 +107,33 @@ fn parse_rule(text: &str) -> Result<Value, OciError> {
     }
     Ok(allow(kind, major, minor, access))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_read_as_the_kernel_writes_them() {
+        let rule = |text: &str| parse_rule(text).map_err(|e| e.to_string());
+        assert_eq!(rule("c 42:* rmw"), Ok(json!({"allow": true, "type": "c", "major": 42, "access": "rmw"})));
+        assert_eq!(
+            rule("b 8:1 r"),
+            Ok(json!({"allow": true, "type": "b", "major": 8, "minor": 1, "access": "r"}))
+        );
+        assert_eq!(rule("a *:* m"), Ok(json!({"allow": true, "type": "a", "access": "m"})));
+        for wrong in [
+            "",
+            "foo",
+            "c 42 r",
+            "c 42:1",
+            "d 1:1 r",
+            "c -1:1 r",
+            "c 1:1 x",
+            "c 1:1 rwmr",
+            "c 1:1 ",
+            "c 4294967296:1 r",
+        ] {
+            assert_eq!(rule(wrong), Err(format!("invalid device cgroup rule format: '{wrong}'")));
+        }
+    }
+}

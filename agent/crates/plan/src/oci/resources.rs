@@ -13,12 +13,18 @@ pub type DeviceNumbers = BTreeMap<PathBuf, (u64, u64)>;
 /// Microseconds in which a share of the CPUs is measured.
 const PERIOD: u64 = 100_000;
 
-/// The limits of a container, without rules for devices: what an update of a running one sets.
+/// The limits of a container, without rules for devices: what an update of a running one sets. A limit that cannot be told from
+/// one that was never set stays.
 ///
 /// # Errors
 /// A device that `numbers` does not have.
 pub fn linux_resources(resources: &Resources, numbers: &DeviceNumbers) -> Result<LinuxResources, OciError> {
-    Ok(serde_json::from_value(limits(resources, numbers)?)?)
+    let mut value = limits(resources, numbers)?;
+    if resources.pids.is_none() {
+        // One that was there before is taken away.
+        value["pids"] = json!({ "limit": -1 });
+    }
+    Ok(serde_json::from_value(value)?)
 }
 
 /// Paths of devices that the limits name.
@@ -133,4 +139,117 @@ pub(super) fn cgroup_path(parent: Option<&str>, id: &str) -> Result<String, OciE
     }
     let parents: String = parts.iter().map(|part| format!("/{part}")).collect();
     Ok(format!("{parents}/{id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(resources: &Resources) -> Value {
+        let numbers = DeviceNumbers::from([("/dev/a".into(), (8, 0)), ("/dev/b".into(), (8, 16))]);
+        limits(resources, &numbers).unwrap()
+    }
+
+    #[test]
+    fn limits_have_the_units_of_the_kernel() {
+        let none = Resources::default();
+        let rate = |path: &str, value| DeviceRate { path: path.into(), value };
+        let rows = [
+            (none.clone(), json!({})),
+            (
+                Resources { memory: Some(1 << 20), ..none.clone() },
+                json!({"memory": {"limit": 1 << 20, "swap": 2 << 20}}),
+            ),
+            (
+                Resources { memory: Some(1 << 20), memory_swap: Some(u64::MAX), ..none.clone() },
+                json!({"memory": {"limit": 1 << 20, "swap": -1}}),
+            ),
+            (
+                Resources {
+                    memory: Some(4096),
+                    memory_swap: Some(4096),
+                    memory_swappiness: Some(0),
+                    ..none.clone()
+                },
+                json!({"memory": {"limit": 4096, "swap": 4096, "swappiness": 0}}),
+            ),
+            (
+                Resources { memory_reservation: Some(5), oom_kill_disable: true, ..none.clone() },
+                json!({"memory": {"reservation": 5, "disableOOMKiller": true}}),
+            ),
+            (
+                Resources { nano_cpus: Some(1_500_000_000), ..none.clone() },
+                json!({"cpu": {"quota": 150_000, "period": 100_000}}),
+            ),
+            (
+                Resources {
+                    cpu_quota: Some(-1),
+                    cpu_period: Some(5000),
+                    cpu_shares: Some(2),
+                    ..none.clone()
+                },
+                json!({"cpu": {"quota": -1, "period": 5000, "shares": 2}}),
+            ),
+            (
+                Resources { cpuset: Some("0-1".into()), cpuset_mems: Some("0".into()), ..none.clone() },
+                json!({"cpu": {"cpus": "0-1", "mems": "0"}}),
+            ),
+            (
+                Resources {
+                    blkio_weight: Some(300),
+                    blkio_weight_device: vec![rate("/dev/a", 20)],
+                    ..none.clone()
+                },
+                json!({"blockIO": {"weight": 300, "weightDevice": [{"major": 8, "minor": 0, "weight": 20}]}}),
+            ),
+            (
+                Resources {
+                    device_read_bps: vec![rate("/dev/b", 7)],
+                    device_write_iops: vec![rate("/dev/a", 9)],
+                    ..none
+                },
+                json!({"blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 16, "rate": 7}],
+                    "throttleWriteIOPSDevice": [{"major": 8, "minor": 0, "rate": 9}]}}),
+            ),
+        ];
+        for (resources, expected) in rows {
+            assert_eq!(value(&resources), expected);
+            serde_json::from_value::<LinuxResources>(expected).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_named() {
+        let list = vec![DeviceRate { path: "/dev/nosuch".into(), value: 1 }];
+        let resources = Resources { device_write_bps: list, ..Resources::default() };
+        assert_eq!(limited_devices(&resources).count(), 1);
+        let error = linux_resources(&resources, &DeviceNumbers::new()).unwrap_err();
+        assert_eq!(error.to_string(), "stat /dev/nosuch: no such file or directory");
+    }
+
+    #[test]
+    fn an_update_takes_limits_of_processes_away() {
+        let updated = linux_resources(&Resources::default(), &DeviceNumbers::new()).unwrap();
+        assert_eq!(updated.pids().as_ref().map(|p| p.limit()), Some(-1));
+        assert!(updated.memory().is_none() && updated.devices().is_none());
+    }
+
+    #[test]
+    fn groups_have_their_places() {
+        for (parent, expected) in [
+            (None, "/hull/x"),
+            (Some(""), "/hull/x"),
+            (Some("foo"), "/foo/x"),
+            (Some("/foo/bar/"), "/foo/bar/x"),
+            (Some("a.slice"), "/a.slice/x"),
+            (Some("a-b-c.slice"), "/a.slice/a-b.slice/a-b-c.slice/x"),
+            (Some("-.slice"), "/x"),
+            (Some("/a.slice/b"), "/a.slice/b/x"),
+        ] {
+            assert_eq!(cgroup_path(parent, "x").unwrap(), expected, "{parent:?}");
+        }
+        for wrong in ["../x", "/a/../b", "a--b.slice", "-a.slice", ".slice", "a\nb"] {
+            assert!(cgroup_path(Some(wrong), "x").is_err(), "{wrong}");
+        }
+    }
 }

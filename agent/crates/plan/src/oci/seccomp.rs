@@ -183,3 +183,69 @@ pub fn kernel_version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decide(profile: Value, capabilities: &[&str]) -> Result<Vec<String>, String> {
+        let capabilities = capabilities.iter().map(|c| (*c).to_owned()).collect();
+        let target = SeccompTarget { capabilities: &capabilities, architecture: "amd64", kernel: (6, 1) };
+        let decided = seccomp_profile(&profile.to_string(), target).map_err(|e| e.to_string())?;
+        let calls = decided.syscalls().clone().unwrap_or_default();
+        Ok(calls.iter().flat_map(|call| call.names().clone()).collect())
+    }
+
+    #[test]
+    fn conditions_choose_the_rules() {
+        let rule = |name: &str, includes: Value, excludes: Value| json!({"names": [name], "action": "SCMP_ACT_ALLOW", "includes": includes, "excludes": excludes});
+        let none = || json!({});
+        let profile = json!({
+            "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1,
+            "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]}],
+            "syscalls": [
+                rule("always", none(), none()),
+                rule("with_admin", json!({"caps": ["CAP_SYS_ADMIN"]}), none()),
+                rule("with_both", json!({"caps": ["CAP_SYS_ADMIN", "CAP_CHOWN"]}), none()),
+                rule("without_admin", none(), json!({"caps": ["CAP_SYS_ADMIN", "CAP_NONE"]})),
+                rule("here", json!({"arches": ["arm64", "amd64"]}), none()),
+                rule("elsewhere", json!({"arches": ["s390x"]}), none()),
+                rule("not_here", none(), json!({"arches": ["amd64"]})),
+                rule("old_kernel", json!({"minKernel": "4.8"}), none()),
+                rule("new_kernel", json!({"minKernel": "6.2"}), none()),
+                rule("before", none(), json!({"minKernel": "6.1"})),
+                {"name": "single", "action": "SCMP_ACT_LOG", "args": [{"index": 0, "value": 1, "valueTwo": 0, "op": "SCMP_CMP_EQ"}]},
+            ],
+        });
+        let plain = decide(profile.clone(), &["CAP_CHOWN"]).unwrap();
+        assert_eq!(plain, ["always", "without_admin", "here", "old_kernel", "single"]);
+        let admin = decide(profile, &["CAP_SYS_ADMIN"]).unwrap();
+        assert_eq!(admin, ["always", "with_admin", "here", "old_kernel", "single"]);
+    }
+
+    #[test]
+    fn what_is_no_profile_is_said() {
+        let call = json!({"name": "a", "names": ["b"], "action": "SCMP_ACT_ALLOW"});
+        for (profile, words) in [
+            (json!({}), "defaultAction"),
+            (json!({"defaultAction": "FOO"}), "string FOO is not a valid action for seccomp"),
+            (json!({"defaultAction": "SCMP_ACT_NOTIFY"}), "not a valid action"),
+            (
+                json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86"], "archMap": [{}]}),
+                "both 'architectures' and 'archMap' are specified",
+            ),
+            (json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [call]}), "both 'name' and 'names'"),
+            (json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}), "listenerPath"),
+        ] {
+            let error = decide(profile.clone(), &[]).unwrap_err();
+            assert!(error.contains(words), "{profile}: {error}");
+        }
+    }
+
+    #[test]
+    fn kernels_are_known_by_two_numbers() {
+        assert_eq!(kernel_version("6.18.44-fc-v595\n"), Some((6, 18)));
+        assert_eq!(kernel_version("7.2-rc1"), Some((7, 2)));
+        assert_eq!(kernel_version("linux"), None);
+    }
+}
