@@ -5,6 +5,7 @@
 mod bench;
 mod compare;
 mod demo;
+mod engines;
 mod guest;
 mod http;
 mod registry;
@@ -48,7 +49,7 @@ enum Action {
     },
     /// List the scenarios.
     List,
-    /// Measure: `start`.
+    /// Measure: `start`, `run`.
     Bench {
         /// What.
         name: String,
@@ -79,8 +80,11 @@ fn run(cli: Cli) -> Result<()> {
     match cli.action {
         Action::Demo { check } => demo::run(&session()?, check),
         Action::Scenario { name } => scenarios::run(&session()?, &name),
-        Action::Bench { name } if name == "start" => bench::start(&session()?),
-        Action::Bench { name } => bail!("there is no benchmark {name:?}; there is: start"),
+        Action::Bench { name } => match name.as_str() {
+            "start" => bench::start(&session()?),
+            "run" => bench::run(&session()?, &cli.work),
+            _ => bail!("there is no benchmark {name:?}; there are: start, run"),
+        },
         Action::Compare => compare::run(&session()?, &cli.work),
         Action::BenchWorker { command } => bench::worker(&command),
         Action::List => {

@@ -64,7 +64,7 @@ enum Action {
     },
     /// Measure us beside our peers, print a table, write JSON to target/hull/bench.
     Bench {
-        /// What: `start`.
+        /// What: `start` (a bare bundle, beside crun), `run` (the whole command, beside docker and podman).
         #[arg(default_value = "start")]
         name: String,
     },
@@ -118,6 +118,7 @@ fn image(format: &str, out: &std::path::Path, verify: bool) -> Result<()> {
 
 fn compare() -> Result<()> {
     build::programs()?;
+    build::toolbox()?;
     Step::root(build::program("qemu-tests")).arg("compare").run("the comparison")
 }
 

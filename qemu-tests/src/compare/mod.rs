@@ -3,12 +3,11 @@
 //! Both engines run in namespaces of their own on this machine, are asked the same in the same order, and must answer alike. What
 //! differs on purpose is listed, with its reason, in the table of `agent/docs/docker-api.md`; every other difference fails.
 
-mod http;
 mod requests;
 mod shape;
 
+use crate::engines::{Engine, http};
 use crate::session::Session;
-use crate::wait;
 use anyhow::{Context as _, Result, bail, ensure};
 use http::Answer;
 use image_builder::peers::Peers;
@@ -16,13 +15,10 @@ use image_builder::progress::Progress;
 use image_builder::small_root;
 use serde_json::json;
 use shape::Difference;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::path::Path;
 
 /// Where differences that are meant are listed, from the top of the project.
 const KNOWN: &str = "agent/docs/docker-api.md";
-const START: Duration = Duration::from_secs(60);
 
 /// Compares, and prints every difference that is not listed.
 pub(crate) fn run(session: &Session, work: &Path) -> Result<()> {
@@ -141,69 +137,6 @@ fn matches(pattern: &str, text: &str) -> bool {
             let mut ends = tail.char_indices().map(|(i, _)| i).chain([tail.len()]);
             ends.any(|i| matches(rest, &tail[i..]))
         }),
-    }
-}
-
-/// An engine that answers. Ends with this value.
-struct Engine {
-    child: Child,
-    socket: PathBuf,
-}
-
-impl Engine {
-    fn docker(peers: &Peers, dir: &Path) -> Result<Self> {
-        let shared = dir.join("docker");
-        std::fs::create_dir_all(&shared)?;
-        let mut command = peers.command(&shared, "dockerd");
-        command.args(["-H", "unix:///shared/docker.sock"]);
-        Self::start(command, shared.join("docker.sock"), &dir.join("dockerd.log"))
-    }
-
-    fn hull(work: &Path, dir: &Path) -> Result<Self> {
-        let shared = dir.join("hull");
-        std::fs::create_dir_all(&shared)?;
-        let programs = std::path::absolute(work)?.join("bin");
-        let script = "ip link set lo up; exec \"$@\"";
-        let mut command = Command::new("unshare");
-        command.args([
-            "--mount",
-            "--net",
-            "--uts",
-            "--ipc",
-            "--propagation",
-            "private",
-            "sh",
-            "-c",
-            script,
-            "hull",
-        ]);
-        command.arg(programs.join("hulld"));
-        for (flag, path) in
-            [("--state-dir", "state"), ("--run-dir", "run"), ("--docker-socket", "docker.sock")]
-        {
-            command.arg(flag).arg(shared.join(path));
-        }
-        Self::start(command, shared.join("docker.sock"), &dir.join("hulld.log"))
-    }
-
-    fn start(mut command: Command, socket: PathBuf, log: &Path) -> Result<Self> {
-        let log = std::fs::File::create(log)?;
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
-        let mut engine = Self { child: child.context("starting an engine")?, socket };
-        wait::until("the engine answers", START, || {
-            ensure!(engine.child.try_wait()?.is_none(), "the engine ended; see its log");
-            Ok(http::ask(&engine.socket, "GET", "/_ping", b"", "text/plain").ok())
-        })?;
-        Ok(engine)
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        // What could not be asked to go ends with its namespaces.
-        _ = http::ask(&self.socket, "POST", "/hull/v1/reset", b"", "application/json");
-        _ = self.child.kill();
-        _ = self.child.wait();
     }
 }
 

@@ -1,4 +1,10 @@
-//! Starting one container, us beside crun: the same bundle, turn by turn, in one run.
+//! Us beside our peers, turn by turn, in one run.
+//!
+//! Here: starting one container from a bare bundle, us beside crun.
+
+mod run;
+
+pub(crate) use run::run;
 
 use crate::session::Session;
 use anyhow::{Context as _, Result, bail, ensure};

@@ -13,14 +13,14 @@ const LARGEST: u64 = 64 << 20;
 
 /// An answer: its status, content type and body. A body of several JSON values becomes an array of them.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u64,
-    pub(super) content_type: String,
-    pub(super) body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u64,
+    pub(crate) content_type: String,
+    pub(crate) body: Value,
 }
 
 /// Asks, and reads to the end.
-pub(super) fn ask(socket: &Path, method: &str, path: &str, body: &[u8], kind: &str) -> Result<Answer> {
+pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: &[u8], kind: &str) -> Result<Answer> {
     let mut stream =
         UnixStream::connect(socket).with_context(|| format!("connecting to {}", socket.display()))?;
     stream.set_read_timeout(Some(TIMEOUT))?;
