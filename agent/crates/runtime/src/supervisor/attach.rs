@@ -160,16 +160,18 @@ impl Supervisor {
         })
     }
 
-    /// Has us told when a reader that is full has room again.
-    pub(super) fn await_room(&mut self, id: &ContainerId, source: log::Source) {
+    /// Has us told when a reader that is full has room again. `false`: none is full any more.
+    pub(super) fn await_room(&mut self, id: &ContainerId, source: log::Source) -> bool {
+        let mut full = false;
         for attachment in self.attached.get_mut(id).into_iter().flatten() {
             if let Some(sink) = attachment.sink(source)
                 && sink.room() == 0
             {
-                sink.waiting = true;
+                (sink.waiting, full) = (true, true);
                 self.sources.set_flags(sink.fd.as_fd(), sink.token, EpollFlags::EPOLLOUT);
             }
         }
+        full
     }
 
     /// Gives every reader of a stream what was read; there was room.

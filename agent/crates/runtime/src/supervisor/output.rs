@@ -112,9 +112,12 @@ impl Supervisor {
         let Some(Some(output)) = container.outputs.get_mut(index) else { return };
         self.sources.remove(output.fd.as_fd(), token);
         output.token = None;
-        let source = output.source;
-        self.await_room(id, source);
+        let (source, remote) = (output.source, container.writer.as_ref().is_some_and(|w| !w.has_room()));
         self.follow_remote(id);
+        // Whoever was full may have read on since we looked: then nobody would tell us.
+        if !self.await_room(id, source) && !remote {
+            self.listen_again(id);
+        }
     }
 
     /// Reads every output again.
