@@ -1,6 +1,6 @@
 //! Requests on a Unix socket, one connection each.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -30,11 +30,15 @@ pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: &[u8], kind: &s
         "{method} {path} HTTP/1.0\r\nHost: engine\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     )?;
-    stream.write_all(body).context("sending the body")?;
+    // An engine may answer, and hang up, before it has read everything.
+    let sent = stream.write_all(body);
     let mut bytes = Vec::new();
     stream.take(LARGEST).read_to_end(&mut bytes).context("reading the answer")?;
     let text = String::from_utf8_lossy(&bytes);
-    let (head, rest) = text.split_once("\r\n\r\n").context("no HTTP answer")?;
+    let Some((head, rest)) = text.split_once("\r\n\r\n") else {
+        sent.context("sending the body")?;
+        bail!("no HTTP answer");
+    };
     let status = head.split_whitespace().nth(1).and_then(|s| s.parse().ok()).context("no status")?;
     let header = head.lines().find_map(|l| {
         let (name, value) = l.split_once(':')?;
