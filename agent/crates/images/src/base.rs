@@ -36,11 +36,11 @@ impl BaseError {
     pub(crate) fn at_door(self, message: String) -> Error {
         match self {
             Self::Disk(error) => disk_error(message, error),
-            Self::Layer { ref source, .. } => {
-                Error::retryable(message).remedy(source.remedy()).because(self)
-            }
+            Self::Layer { ref source, .. } => Error::retryable(message).remedy(source.remedy()).because(self),
             Self::Merge(MergeError::Disk(error)) => disk_error(message, error),
-            Self::Merge(_) => Error::retryable(message).remedy("remove the image and pull it again").because(self),
+            Self::Merge(_) => {
+                Error::retryable(message).remedy("remove the image and pull it again").because(self)
+            }
         }
     }
 }

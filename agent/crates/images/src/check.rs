@@ -13,7 +13,17 @@ use std::sync::PoisonError;
 
 /// What may be in the root besides the directories that are looked into.
 const ROOT: [&str; 11] = [
-    "lock", "references.json", "empty", "blobs", "layers", "images", "merged", "mounts", "containers", "partial", "tmp",
+    "lock",
+    "references.json",
+    "empty",
+    "blobs",
+    "layers",
+    "images",
+    "merged",
+    "mounts",
+    "containers",
+    "partial",
+    "tmp",
 ];
 
 /// Looks at every object; removes what nobody needs if `repair`.
@@ -95,7 +105,8 @@ impl Checking<'_> {
     /// The images that something belongs to, for people.
     fn users(&self, is_user: impl Fn(&crate::records::Known) -> bool) -> String {
         let state = self.inner.state();
-        let ids: Vec<&str> = state.images.values().filter(|k| is_user(k)).map(|k| k.record.id.short()).collect();
+        let ids: Vec<&str> =
+            state.images.values().filter(|k| is_user(k)).map(|k| k.record.id.short()).collect();
         if ids.is_empty() { String::new() } else { format!(" (image {})", ids.join(", ")) }
     }
 

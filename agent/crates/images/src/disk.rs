@@ -75,8 +75,7 @@ pub(crate) struct Disk {
 }
 
 /// Directories that only root may enter: layers hold set-user-id programs that no local user should reach.
-const DIRECTORIES: [&str; 7] =
-    ["blobs/sha256", "layers", "images", "merged", "containers", "partial", "tmp"];
+const DIRECTORIES: [&str; 7] = ["blobs/sha256", "layers", "images", "merged", "containers", "partial", "tmp"];
 
 impl Disk {
     /// Opens or makes the directories, and takes the lock.

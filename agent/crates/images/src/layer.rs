@@ -163,6 +163,12 @@ async fn fetch(
         }
         done.store(0, Ordering::Relaxed);
         match attempt(&inner, &client, &wanted, endpoint, &done).await {
+            // What an earlier transfer left was not the beginning of it, and is gone.
+            Err((LayerError::Registry(RegistryError::Digest { .. }), used))
+                if client.was_resumed(&wanted.descriptor.digest) =>
+            {
+                endpoint = used;
+            }
             // A mirror that changes content: another one may not.
             Err((
                 LayerError::Registry(error @ (RegistryError::Digest { .. } | RegistryError::Size { .. })),
@@ -187,7 +193,7 @@ async fn attempt(
     endpoint: usize,
     done: &AtomicU64,
 ) -> Result<(), (LayerError, usize)> {
-    let (feed, unpack) = feed(wanted.compression);
+    let (feed, unpack) = feed(wanted.compression, inner.form);
     let owned = Arc::clone(inner);
     let mut work = spawn_blocking(move || -> Result<Made, LayerError> {
         let scratch = owned.disk.scratch()?;

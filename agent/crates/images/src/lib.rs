@@ -6,20 +6,30 @@
 //! What leaves this crate is directories; mounting them is the runtime's work. **The overlay must be mounted `nodev`**:
 //! layers may contain device nodes, and devices of a container are made in its own `/dev`.
 
+mod base;
+mod bundle;
+mod check;
+mod compressed;
 mod configuration;
 mod disk;
+mod distribution;
+mod erofs;
 mod images;
 mod layer;
 mod layers;
 mod manifest;
 mod platform;
+mod progress;
 mod pull;
+mod push;
 mod records;
 mod registry;
 mod rootfs;
 mod snapshot;
 mod store;
 mod sweep;
+mod tree;
 
 pub use platform::Platform;
+pub use snapshot::Snapshot;
 pub use store::{Options, Store};

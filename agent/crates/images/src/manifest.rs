@@ -5,12 +5,24 @@
 
 use crate::platform::Platform;
 use crate::snapshot::Compression;
+use bytes::Bytes;
 use hull_model::Digest;
 use serde::Deserialize;
 
 /// Media types that a manifest request accepts.
 pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// Docker's manifest, its configuration and its layers.
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+pub(crate) const DOCKER_GZIP_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+/// The same in the OCI image specification.
+pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub(crate) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// More layers than this cannot be mounted together (overlayfs, OVL_MAX_STACK).
 const MAX_LAYERS: usize = 500;
@@ -34,6 +46,15 @@ pub(crate) enum InvalidManifest {
         /// What was found.
         media_type: String,
     },
+    /// A manifest as registries had it before 2016.
+    #[error(
+        "its manifest is of version 2, schema 1, which is not supported: the image has to be pushed again with a \
+         current tool"
+    )]
+    Schema1,
+    /// Something else that registries keep.
+    #[error("it is not an image but an artifact of the type {0:?}")]
+    Artifact(String),
     /// The document contradicts itself.
     #[error("the {what} is ambiguous: {reason}")]
     Ambiguous {
@@ -102,6 +123,10 @@ pub(crate) fn parse(content_type: &str, bytes: &[u8]) -> Result<Document, Invali
         | "application/vnd.docker.distribution.manifest.list.v2+json" => ("index", true),
         "application/vnd.oci.image.manifest.v1+json"
         | "application/vnd.docker.distribution.manifest.v2+json" => ("manifest", false),
+        "application/vnd.docker.distribution.manifest.v1+json"
+        | "application/vnd.docker.distribution.manifest.v1+prettyjws" => {
+            return Err(InvalidManifest::Schema1);
+        }
         _ => return Err(InvalidManifest::MediaType { what: "the manifest", media_type: media_type.into() }),
     };
     let raw: RawDocument = serde_json::from_slice(bytes)
@@ -109,6 +134,9 @@ pub(crate) fn parse(content_type: &str, bytes: &[u8]) -> Result<Document, Invali
     let ambiguous = |reason| Err(InvalidManifest::Ambiguous { what, reason });
     if raw.media_type.as_deref().is_some_and(|own| own != media_type) {
         return ambiguous("its mediaType is not the media type it was sent as");
+    }
+    if raw.schema_version == 1 {
+        return Err(InvalidManifest::Schema1);
     }
     if raw.schema_version != 2 || raw.fs_layers.is_some() {
         return ambiguous("its schemaVersion is not 2");
@@ -120,12 +148,65 @@ pub(crate) fn parse(content_type: &str, bytes: &[u8]) -> Result<Document, Invali
     }
 }
 
+/// Reads a document of which only the bytes are known. One without a media type is what its fields say (OCI image
+/// specification, where it may be left out).
+pub(crate) fn parse_kept(bytes: &[u8]) -> Result<(&'static str, Document), InvalidManifest> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Outline {
+        media_type: Option<String>,
+        manifests: Option<serde::de::IgnoredAny>,
+    }
+    let outline: Outline = serde_json::from_slice(bytes)
+        .map_err(|error| InvalidManifest::Json { what: "manifest", reason: error.to_string() })?;
+    let implied = if outline.manifests.is_some() { OCI_INDEX } else { OCI_MANIFEST };
+    let media_type = match outline.media_type.as_deref() {
+        None => implied,
+        Some(text) => [OCI_MANIFEST, DOCKER_MANIFEST, OCI_INDEX, DOCKER_LIST]
+            .into_iter()
+            .find(|known| *known == text)
+            .ok_or_else(|| InvalidManifest::MediaType {
+                what: "the manifest",
+                media_type: text.to_owned(),
+            })?,
+    };
+    Ok((media_type, parse(media_type, bytes)?))
+}
+
+/// A manifest of our own, and its media type: Docker's where it can say what there is, as most readers know it.
+pub(crate) fn written(config: &Digest, config_size: u64, layers: &[Descriptor]) -> (&'static str, Bytes) {
+    let forms: Vec<Option<Compression>> = layers.iter().map(|layer| compression(&layer.media_type)).collect();
+    let docker = forms.iter().all(|form| *form == Some(Compression::Gzip));
+    let (media_type, config_type) =
+        if docker { (DOCKER_MANIFEST, DOCKER_CONFIG) } else { (OCI_MANIFEST, OCI_CONFIG) };
+    let blobs: Vec<serde_json::Value> = layers
+        .iter()
+        .zip(forms)
+        .map(|(layer, form)| {
+            let media_type = match (docker, form) {
+                (true, _) => DOCKER_GZIP_LAYER.to_owned(),
+                (false, Some(Compression::Gzip)) => format!("{OCI_LAYER}+gzip"),
+                (false, Some(Compression::Zstd)) => format!("{OCI_LAYER}+zstd"),
+                (false, _) => OCI_LAYER.to_owned(),
+            };
+            serde_json::json!({"mediaType": media_type, "size": layer.size, "digest": layer.digest})
+        })
+        .collect();
+    let text = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "config": {"mediaType": config_type, "size": config_size, "digest": config},
+        "layers": blobs,
+    });
+    (media_type, Bytes::from(text.to_string()))
+}
+
 fn manifest(config: Descriptor, layers: Vec<Descriptor>) -> Result<Manifest, InvalidManifest> {
     if !matches!(
         config.media_type.as_str(),
         "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
     ) {
-        return Err(InvalidManifest::MediaType { what: "the configuration", media_type: config.media_type });
+        return Err(InvalidManifest::Artifact(config.media_type));
     }
     if layers.len() > MAX_LAYERS {
         return Err(InvalidManifest::TooManyLayers(layers.len()));
@@ -158,8 +239,7 @@ fn compression(media_type: &str) -> Option<Compression> {
 mod tests {
     use super::*;
 
-    const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
-    const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    const OCI: &str = OCI_MANIFEST;
 
     fn descriptor(media_type: &str) -> String {
         format!(r#"{{"mediaType":"{media_type}","digest":"sha256:{}","size":3}}"#, "0".repeat(64))
@@ -188,6 +268,41 @@ mod tests {
             panic!("not an index")
         };
         assert_eq!(entries[0].platform.as_ref().map(ToString::to_string).as_deref(), Some("linux/amd64"));
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let digest = Digest::from_sha256([1; 32]);
+        let layer = |media_type: &str| Descriptor {
+            media_type: media_type.to_owned(),
+            digest: digest.clone(),
+            size: 7,
+            platform: None,
+        };
+        let gzip = layer("application/vnd.oci.image.layer.v1.tar+gzip");
+        let zstd = layer("application/vnd.oci.image.layer.v1.tar+zstd");
+        for (layers, wanted) in [
+            (vec![], DOCKER_MANIFEST),
+            (vec![gzip.clone()], DOCKER_MANIFEST),
+            (vec![gzip, zstd, layer(OCI_LAYER)], OCI_MANIFEST),
+        ] {
+            let (media_type, bytes) = written(&digest, 9, &layers);
+            assert_eq!(media_type, wanted);
+            let Ok((kept, Document::Manifest(manifest))) = parse_kept(&bytes) else { panic!("{bytes:?}") };
+            assert_eq!((kept, manifest.config.size), (wanted, 9));
+            assert_eq!(manifest.layers.len(), layers.len());
+        }
+    }
+
+    #[test]
+    fn what_is_no_image_is_said_to_be_none() {
+        let good = manifest_with("application/vnd.oci.image.layer.v1.tar");
+        let artifact =
+            good.replace("application/vnd.oci.image.config.v1+json", "application/vnd.oci.empty.v1+json");
+        assert!(matches!(parse(OCI, artifact.as_bytes()), Err(InvalidManifest::Artifact(_))));
+        for schema1 in [r#"{"schemaVersion":1,"fsLayers":[]}"#, r#"{"schemaVersion":1}"#] {
+            assert_eq!(parse(OCI, schema1.as_bytes()), Err(InvalidManifest::Schema1));
+        }
     }
 
     #[test]

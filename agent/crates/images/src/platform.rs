@@ -29,6 +29,35 @@ impl Platform {
         Self { os: "linux".into(), architecture: architecture.into(), variant: variant.into() }
     }
 
+    /// Reads `os/architecture` or `os/architecture/variant`, or an architecture alone.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, architecture, variant) = match parts.as_slice() {
+            ["linux"] => ("linux", std::env::consts::ARCH, ""),
+            [architecture] => ("linux", *architecture, ""),
+            [os, architecture] => (*os, *architecture, ""),
+            [os, architecture, variant] => (*os, *architecture, *variant),
+            _ => return None,
+        };
+        let is_word = |text: &str| {
+            !text.is_empty()
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        };
+        if !is_word(os) || !is_word(architecture) || !(variant.is_empty() || is_word(variant)) {
+            return None;
+        }
+        // What the kernel and the field call the same thing.
+        let (architecture, variant) = match (architecture, variant) {
+            ("x86_64" | "x86-64", _) => ("amd64", variant),
+            ("i386" | "i686" | "x86", _) => ("386", variant),
+            ("aarch64", "") | ("arm64", "") => ("arm64", "v8"),
+            ("aarch64", _) => ("arm64", variant),
+            ("armhf" | "arm", "") => ("arm", "v7"),
+            other => other,
+        };
+        Some(Self { os: os.to_lowercase(), architecture: architecture.into(), variant: variant.into() })
+    }
+
     /// How well an image for `other` runs here: lower is better, `None` is not at all.
     pub(crate) fn rank(&self, other: &Self) -> Option<u32> {
         if self.os != other.os || self.architecture != other.architecture {
@@ -104,6 +133,25 @@ mod tests {
                 wanted,
                 "{host} {offered:?}"
             );
+        }
+    }
+
+    #[test]
+    fn platforms_are_read() {
+        let rows = [
+            ("linux/amd64", Some("linux/amd64")),
+            ("linux/arm64", Some("linux/arm64/v8")),
+            ("linux/arm/v6", Some("linux/arm/v6")),
+            ("aarch64", Some("linux/arm64/v8")),
+            ("x86_64", Some("linux/amd64")),
+            ("windows/amd64", Some("windows/amd64")),
+            ("", None),
+            ("linux/", None),
+            ("a/b/c/d", None),
+            ("linux/a b", None),
+        ];
+        for (text, wanted) in rows {
+            assert_eq!(Platform::parse(text).map(|p| p.to_string()).as_deref(), wanted, "{text}");
         }
     }
 

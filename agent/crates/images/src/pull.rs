@@ -6,13 +6,14 @@ use crate::images::Draft;
 use crate::layer::{FREE_SPACE, Flight, LayerError, Wanted};
 use crate::manifest::{self, Descriptor, Document, InvalidManifest, Manifest};
 use crate::platform::{Platform, choose};
+use crate::progress::{Reports, Shown};
 use crate::registry::{Client, Fetched, RegistryError, at_door};
 use crate::store::Inner;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use hull_model::{Digest, Image, Reference, Registry};
-use hull_ports::{Error, ErrorClass, Progress};
-use std::collections::{BTreeMap, BTreeSet};
+use hull_model::{Digest, Reference};
+use hull_ports::{Error, ErrorClass, LayerStatus, Progress, PullOptions, Pulled};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::spawn_blocking;
@@ -31,8 +32,11 @@ pub(crate) enum PullError {
     /// What it gave cannot be used.
     #[error(transparent)]
     Manifest(#[from] InvalidManifest),
-    /// The image is not for this host.
-    #[error("no image for {host} (there is: {offered})")]
+    /// What was asked for is no platform.
+    #[error("{0:?} is not a platform: os/architecture or os/architecture/variant is")]
+    AskedPlatform(String),
+    /// The image is not for this host, or for the platform that was asked for.
+    #[error("no matching manifest for {host} in the manifest list entries (there is: {offered})")]
     Platform {
         /// What this host is.
         host: Platform,
@@ -60,10 +64,24 @@ impl PullError {
     pub(crate) fn at_door(self, reference: &Reference) -> Error {
         let message = format!("pulling image {}", reference.familiar());
         match self {
-            Self::Registry(error @ (RegistryError::NotFound { .. } | RegistryError::Denied { .. })) => {
-                Error::new(error.class(), error.to_string()).remedy(error.remedy())
+            Self::Registry(error @ RegistryError::NotFound { .. }) => {
+                Error::not_found(format!("manifest for {} not found: {error}", reference.familiar()))
+                    .remedy(error.remedy())
             }
+            Self::Registry(error @ RegistryError::Denied { .. }) => Error::not_found(format!(
+                "pull access denied for {}, repository does not exist or may require 'docker login': {error}",
+                reference.familiar_name()
+            ))
+            .remedy(error.remedy()),
+            Self::Registry(
+                error @ (RegistryError::NoCredentials { .. }
+                | RegistryError::NotTls { .. }
+                | RegistryError::Unreachable { .. }
+                | RegistryError::Untrusted { .. }
+                | RegistryError::CertificateTime { .. }),
+            ) => error.at_door(),
             Self::Registry(error) => at_door(message, error),
+            Self::AskedPlatform(_) => Error::permanent(self.to_string()),
             Self::Layer { ref source, .. } => {
                 let (class, remedy) = (source.class(), source.remedy());
                 Error::new(class, message).remedy(remedy).because(self)
@@ -73,7 +91,7 @@ impl PullError {
             }
             Self::Platform { ref host, .. } => {
                 let remedy = format!("build the image for {host} too, or use another tag");
-                Error::permanent(message).remedy(remedy).because(self)
+                Error::permanent(self.to_string()).remedy(remedy)
             }
             Self::Disk(ref error) => {
                 let remedy =
@@ -101,12 +119,18 @@ struct Resolved {
 pub(crate) async fn pull(
     inner: &Arc<Inner>,
     reference: &Reference,
-    registries: &BTreeMap<String, Registry>,
+    options: &PullOptions,
     progress: &dyn Progress,
-) -> Result<Image, PullError> {
-    let timeouts = inner.options.timeouts();
-    let client = Arc::new(Client::new(reference, registries, &inner.options.ca_bundle, timeouts));
-    let resolved = resolve(&client, reference, &inner.options.platform).await?;
+) -> Result<Pulled, PullError> {
+    let platform = match &options.platform {
+        Some(text) if !text.is_empty() => {
+            Platform::parse(text).ok_or_else(|| PullError::AskedPlatform(text.clone()))?
+        }
+        _ => inner.options.platform.clone(),
+    };
+    let client = Client::new(reference, options, &inner.options.ca_bundle, inner.options.timeouts());
+    let client = Arc::new(client.keeping_partials(inner.disk.partial()));
+    let resolved = resolve(&client, reference, &platform).await?;
     let layers = wanted(reference, &resolved);
     let _pins = inner.pin(layers.iter().map(|layer| &layer.diff_id));
     fetch(inner, &client, &layers, progress).await?;
@@ -185,29 +209,39 @@ async fn fetch(
     progress: &dyn Progress,
 ) -> Result<(), PullError> {
     let total = layers.iter().map(|layer| layer.descriptor.size).fold(0u64, u64::saturating_add);
-    let (here, missing): (Vec<&Wanted>, Vec<&Wanted>) =
-        layers.iter().partition(|layer| inner.layers().has(&layer.diff_id));
-    let mut done: u64 = here.iter().map(|layer| layer.descriptor.size).fold(0u64, u64::saturating_add);
-    progress.bytes(done, Some(total));
-    for layer in here {
-        inner.layers().remember(&layer.diff_id, &layer.distributed())?;
+    let mut missing: Vec<&Wanted> = Vec::new();
+    let mut here = 0u64;
+    for layer in layers {
+        if inner.layers().has(&layer.diff_id) {
+            progress.layer(layer.descriptor.digest.short(), LayerStatus::Exists);
+            here = here.saturating_add(layer.descriptor.size);
+            inner.layers().remember(&layer.diff_id, &layer.distributed())?;
+        } else {
+            missing.push(layer);
+        }
     }
+    progress.bytes(here, Some(total));
     if missing.is_empty() {
         return Ok(());
     }
-    let flights: Vec<(&Wanted, Flight, bool)> = missing
-        .into_iter()
-        .map(|layer| {
-            let (flight, own) = inner.flights.join(inner, client, layer);
-            (layer, flight, own)
-        })
-        .collect();
-    let counted: Vec<Flight> = flights.iter().map(|(_, flight, _)| flight.clone()).collect();
-    let base = done;
+    let shown = |layer: &&Wanted| Shown {
+        id: layer.descriptor.digest.short().to_owned(),
+        total: layer.descriptor.size,
+    };
+    let shown = missing.iter().map(shown).collect();
+    let reports = Reports::begin(progress, shown, inner.options.parallel_layers);
+    let flights = missing.iter().map(|layer| inner.flights.join(inner, client, layer));
+    let flights: Vec<(Flight, bool)> = flights.collect();
+    let counted: Vec<Flight> = flights.iter().map(|(flight, _)| flight.clone()).collect();
     let all =
-        try_join_all(flights.into_iter().map(|(layer, flight, own)| land(inner, client, layer, flight, own)));
+        try_join_all(missing.iter().zip(flights).enumerate().map(async |(index, (layer, (flight, own)))| {
+            land(inner, client, layer, flight, own).await?;
+            reports.pulled(index);
+            Ok::<(), PullError>(())
+        }));
     tokio::pin!(all);
     let mut tick = tokio::time::interval(REPORT);
+    let mut told = here;
     loop {
         tokio::select! {
             result = &mut all => {
@@ -216,10 +250,12 @@ async fn fetch(
                 return Ok(());
             }
             _ = tick.tick() => {
-                let now = base + counted.iter().map(Flight::done).sum::<u64>();
-                if now != done {
-                    done = now;
-                    progress.bytes(done.min(total), Some(total));
+                let done: Vec<u64> = counted.iter().map(Flight::done).collect();
+                done.iter().enumerate().for_each(|(index, done)| reports.at(index, *done));
+                let now = done.iter().fold(here, |sum, done| sum.saturating_add(*done));
+                if now != told {
+                    told = now;
+                    progress.bytes(now.min(total), Some(total));
                 }
             }
         }
@@ -246,7 +282,8 @@ async fn land(
 }
 
 /// Makes it an image, with its name.
-fn commit(inner: &Inner, reference: &Reference, resolved: Resolved) -> Result<Image, PullError> {
+fn commit(inner: &Inner, reference: &Reference, resolved: Resolved) -> Result<Pulled, PullError> {
+    let digest = resolved.digest.clone();
     let repository = Reference { tag: None, digest: Some(resolved.digest), ..reference.clone() };
     let draft = Draft {
         config: resolved.configuration_bytes,
@@ -256,5 +293,6 @@ fn commit(inner: &Inner, reference: &Reference, resolved: Resolved) -> Result<Im
         repo_digest: Some(repository),
         parent: None,
     };
-    Ok(inner.keep_image(draft, Some(reference))?.image)
+    let kept = inner.keep_image(draft, Some(reference))?;
+    Ok(Pulled { image: kept.image, digest, changed: kept.changed })
 }

@@ -1,16 +1,20 @@
 //! The image store: the door, and what happens behind it to images that are here.
 
 use crate::disk::{Disk, disk_error};
+use crate::distribution::{DistributionError, distribution};
 use crate::layer::{Flights, Flush, LayerError};
 use crate::platform::Platform;
 use crate::pull::pull;
+use crate::push::push;
 use crate::records::State;
-use crate::registry::Timeouts;
-use crate::{images, rootfs, sweep};
+use crate::registry::{Client, RegistryError, Timeouts};
+use crate::snapshot::{Form, Mounts, Snapshot, can_mount};
+use crate::{bundle, check, images, registry, rootfs, sweep};
 use async_trait::async_trait;
 use hull_model::{ContainerId, Digest, HistoryEntry, Image, Reference, Registry};
 use hull_ports::{
-    ByteStream, Error, Images, NewImage, Progress, Removed, Result, Rootfs, StoredLayer, Usage,
+    ByteStream, CheckReport, Credentials, Distribution, Error, Images, LoadEvent, Login, NewImage, Progress,
+    PullOptions, Pulled, Pushed, Removed, Result, Rootfs, SearchHit, StoredLayer, Usage,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +37,10 @@ pub struct Options {
     pub platform: Platform,
     /// Layers that are fetched and unpacked at a time, over all pulls.
     pub parallel_layers: usize,
+    /// How images are made into root file systems.
+    pub snapshot: Snapshot,
+    /// Where images are mounted; in the store's directory if none.
+    pub mounts: Option<PathBuf>,
     /// What time it is.
     pub now: fn() -> Timestamp,
 }
@@ -47,6 +55,8 @@ impl Default for Options {
             stall_timeout: Duration::from_secs(30),
             platform: Platform::host(),
             parallel_layers: (processors * 2).clamp(2, 4),
+            snapshot: Snapshot::Auto,
+            mounts: None,
             now: Timestamp::now,
         }
     }
@@ -67,6 +77,10 @@ pub struct Store {
 pub(crate) struct Inner {
     pub(crate) disk: Disk,
     pub(crate) options: Options,
+    pub(crate) form: Form,
+    pub(crate) mounts: Mounts,
+    /// Held while an image is mounted, so that it is mounted once.
+    pub(crate) merging: Mutex<()>,
     state: Mutex<State>,
     /// Held while records are changed, so that disk and memory agree.
     pub(crate) writer: Mutex<()>,
@@ -97,11 +111,18 @@ impl Store {
             }
             _ => disk_error(message.clone(), error),
         })?;
-        let state = State::load(&disk).map_err(|error| disk_error(message, error))?;
+        let failed = |error| disk_error(message.clone(), error);
+        let state = State::load(&disk).map_err(failed)?;
+        let form = choose(&disk, options.snapshot)?;
+        let mounts = options.mounts.clone().unwrap_or_else(|| disk.root().join("mounts"));
+        let mounts = Mounts::open(mounts).map_err(failed)?;
         let inner = Inner {
             disk,
             slots: Semaphore::new(options.parallel_layers.max(1)),
             options,
+            form,
+            mounts,
+            merging: Mutex::default(),
             state: Mutex::new(state),
             writer: Mutex::default(),
             flights: Flights::default(),
@@ -134,7 +155,46 @@ impl Images for Store {
         registries: &BTreeMap<String, Registry>,
         progress: &dyn Progress,
     ) -> Result<Image> {
-        pull(&self.inner, reference, registries, progress).await.map_err(|error| error.at_door(reference))
+        let options = PullOptions { registries: registries.clone(), ..PullOptions::default() };
+        Ok(self.pull_as(reference, &options, progress).await?.image)
+    }
+
+    async fn pull_as(
+        &self,
+        reference: &Reference,
+        options: &PullOptions,
+        progress: &dyn Progress,
+    ) -> Result<Pulled> {
+        pull(&self.inner, reference, options, progress).await.map_err(|error| error.at_door(reference))
+    }
+
+    async fn tags(&self, repository: &Reference, options: &PullOptions) -> Result<Vec<String>> {
+        let (ca_bundle, timeouts) = (&self.inner.options.ca_bundle, self.inner.options.timeouts());
+        let client = Client::new(repository, options, ca_bundle, timeouts);
+        client.tags().await.map_err(RegistryError::at_door)
+    }
+
+    async fn push(
+        &self,
+        reference: &Reference,
+        options: &PullOptions,
+        progress: &dyn Progress,
+    ) -> Result<Pushed> {
+        push(&self.inner, reference, options, progress).await.map_err(|error| error.at_door(reference))
+    }
+
+    async fn distribution(&self, reference: &Reference, options: &PullOptions) -> Result<Distribution> {
+        distribution(&self.inner, reference, options).await.map_err(DistributionError::at_door)
+    }
+
+    async fn login(&self, credentials: &Credentials, options: &PullOptions) -> Result<Login> {
+        let (ca_bundle, timeouts) = (&self.inner.options.ca_bundle, self.inner.options.timeouts());
+        registry::login(credentials, options, ca_bundle, timeouts).await.map_err(RegistryError::at_door)
+    }
+
+    async fn search(&self, term: &str, limit: u32, options: &PullOptions) -> Result<Vec<SearchHit>> {
+        let (ca_bundle, timeouts) = (&self.inner.options.ca_bundle, self.inner.options.timeouts());
+        registry::search(term, limit, options, ca_bundle, timeouts).await
     }
 
     async fn image(&self, id: &Digest) -> Result<Option<Image>> {
@@ -186,8 +246,25 @@ impl Images for Store {
         self.blocking(move |inner| images::add(inner, &image)).await
     }
 
+    async fn save(&self, images: &[(Digest, Vec<Reference>)]) -> Result<ByteStream> {
+        bundle::save(&self.inner, images).await
+    }
+
+    async fn load(
+        &self,
+        archive: ByteStream,
+        platform: Option<&str>,
+        told: &(dyn Fn(LoadEvent) + Send + Sync),
+    ) -> Result<()> {
+        bundle::load(&self.inner, archive, platform, told).await
+    }
+
     async fn usage(&self) -> Result<Usage> {
         Ok(images::usage(&self.inner))
+    }
+
+    async fn check(&self, repair: bool) -> Result<CheckReport> {
+        self.blocking(move |inner| check::check(inner, repair)).await
     }
 
     async fn prepare(&self, container: &ContainerId, image: &Digest) -> Result<Rootfs> {
@@ -203,5 +280,25 @@ impl Images for Store {
     async fn sweep(&self, containers: &[ContainerId]) -> Result<()> {
         let keep: BTreeSet<ContainerId> = containers.iter().cloned().collect();
         self.blocking(move |inner| sweep::sweep(inner, &keep)).await
+    }
+}
+
+/// Which form layers get here.
+fn choose(disk: &Disk, wanted: Snapshot) -> Result<Form> {
+    let message = || format!("mounting EROFS from {}", disk.root().display());
+    if wanted == Snapshot::Directory {
+        return Ok(Form::Directory);
+    }
+    let scratch = disk.scratch().map_err(|error| disk_error(message(), error))?;
+    match can_mount(scratch.path()) {
+        Ok(()) => Ok(Form::Erofs),
+        Err(error) if wanted == Snapshot::Auto => {
+            tracing::info!(%error, "layers are unpacked: the kernel does not mount EROFS from files here");
+            Ok(Form::Directory)
+        }
+        Err(error) => {
+            let remedy = "use a kernel with CONFIG_EROFS_FS_BACKED_BY_FILE, or let layers be unpacked";
+            Err(Error::permanent(message()).remedy(remedy).because(error))
+        }
     }
 }

@@ -52,7 +52,9 @@ pub(super) fn read(bytes: &[u8]) -> Option<Vec<(&[u8], u64)>> {
     let mut found = Vec::new();
     for block in bytes.chunks(BLOCK) {
         let name_at = |i: usize| -> Option<usize> {
-            Some(usize::from(u16::from_le_bytes(block.get(i * DIRENT + 8..i * DIRENT + 10)?.try_into().ok()?)))
+            Some(usize::from(u16::from_le_bytes(
+                block.get(i * DIRENT + 8..i * DIRENT + 10)?.try_into().ok()?,
+            )))
         };
         let first = name_at(0)?;
         if first == 0 || !first.is_multiple_of(DIRENT) {

@@ -4,8 +4,8 @@
 use super::checksum::crc32c;
 use super::directory;
 use super::format::{
-    BLOCK, BLOCK_BITS, CHUNK_BITS, CHUNKED, HOLE, INDEX, INLINE, INODE, MAGIC, PLAIN, SLOT, SUPER, decode_device,
-    mode,
+    BLOCK, BLOCK_BITS, CHUNK_BITS, CHUNKED, HOLE, INDEX, INLINE, INODE, MAGIC, PLAIN, SLOT, SUPER,
+    decode_device, mode,
 };
 use super::write::{IMPLIED, OPAQUE};
 use super::xattr;

@@ -134,9 +134,7 @@ impl<'a> Plan<'a> {
                 let format = if inline { INLINE } else { PLAIN };
                 (format, target.len() as u64, if inline { 0 } else { block })
             }
-            What::Char(major, minor) | What::Block(major, minor) => {
-                (PLAIN, 0, encode_device(*major, *minor))
-            }
+            What::Char(major, minor) | What::Block(major, minor) => (PLAIN, 0, encode_device(*major, *minor)),
             What::Fifo | What::Whiteout => (PLAIN, 0, 0),
         };
         let number = u32::try_from(place.inode / SLOT).unwrap_or(u32::MAX);
@@ -198,7 +196,8 @@ impl<'a> Plan<'a> {
 /// the directory it is in.
 fn walk(tree: &Tree) -> (Vec<Id>, Vec<u32>, Vec<u32>, Vec<Id>) {
     let count = tree.nodes.len();
-    let (mut place_of, mut links, mut parents) = (vec![u32::MAX; count], vec![0u32; count], vec![ROOT; count]);
+    let (mut place_of, mut links, mut parents) =
+        (vec![u32::MAX; count], vec![0u32; count], vec![ROOT; count]);
     let mut order = vec![ROOT];
     place_of[ROOT as usize] = 0;
     links[ROOT as usize] = 2;

@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::error::RegistryError;
+use super::partial::Partial;
 use super::transport::failed;
 use crate::manifest::Descriptor;
 use bytes::{Buf as _, Bytes};
@@ -24,8 +25,18 @@ pub(crate) struct BlobStream<'a> {
     size: u64,
     offset: u64,
     body: Option<Body>,
+    kept: Kept,
     /// Attempts in a row that brought next to nothing.
     failures: u32,
+}
+
+/// What an earlier transfer left, and what this one leaves.
+enum Kept {
+    /// Not looked for yet.
+    Unknown,
+    None,
+    /// The file, and how many bytes it had when it was opened.
+    Some(Partial, u64),
 }
 
 struct Body {
@@ -39,7 +50,16 @@ struct Body {
 impl<'a> BlobStream<'a> {
     pub(super) fn new(client: &'a Client, descriptor: &Descriptor, endpoint: usize) -> Self {
         let digest = descriptor.digest.clone();
-        Self { client, endpoint, digest, size: descriptor.size, offset: 0, body: None, failures: 0 }
+        Self {
+            client,
+            endpoint,
+            digest,
+            size: descriptor.size,
+            offset: 0,
+            body: None,
+            kept: Kept::Unknown,
+            failures: 0,
+        }
     }
 
     /// Which endpoint the last bytes came from.
@@ -49,6 +69,47 @@ impl<'a> BlobStream<'a> {
 
     /// The next bytes; `None` after the last one.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
+        if let Some(bytes) = self.left_over().await {
+            return Ok(Some(bytes));
+        }
+        let next = self.fetch().await?;
+        if let (Kept::Some(partial, _), Some(bytes)) = (&mut self.kept, &next) {
+            partial.keep(bytes.clone()).await;
+        }
+        Ok(next)
+    }
+
+    /// Bytes that an earlier transfer left.
+    async fn left_over(&mut self) -> Option<Bytes> {
+        if let Kept::Unknown = self.kept {
+            let found = match self.client.partials() {
+                Some(directory) => Partial::open(directory, &self.digest, self.size).await,
+                None => None,
+            };
+            self.kept = found.map_or(Kept::None, |(partial, have)| Kept::Some(partial, have));
+        }
+        let Kept::Some(partial, have) = &mut self.kept else { return None };
+        if self.offset >= *have {
+            return None;
+        }
+        match partial.read(self.offset, *have - self.offset).await {
+            Ok(bytes) if !bytes.is_empty() => {
+                if self.offset == 0 {
+                    self.client.note_resumed(&self.digest);
+                    tracing::debug!(digest = %self.digest, have, "going on where a transfer ended");
+                }
+                self.offset += bytes.len() as u64;
+                Some(bytes)
+            }
+            // What follows would not fit behind it any more.
+            _ => {
+                self.kept = Kept::None;
+                None
+            }
+        }
+    }
+
+    async fn fetch(&mut self) -> Result<Option<Bytes>, RegistryError> {
         loop {
             let mut body = match self.body.take() {
                 Some(body) => body,
@@ -61,7 +122,7 @@ impl<'a> BlobStream<'a> {
                     }
                 },
             };
-            let error = match timeout(self.client.timeouts.stall, body.response.chunk()).await {
+            let error = match timeout(self.client.session.timeouts.stall, body.response.chunk()).await {
                 Ok(Ok(Some(piece))) => match self.accept(&mut body, piece)? {
                     piece if piece.is_empty() => {
                         self.body = Some(body);
@@ -77,7 +138,7 @@ impl<'a> BlobStream<'a> {
                 Ok(Err(error)) => failed(self.client.host(self.endpoint), error),
                 Err(_) => RegistryError::Stalled {
                     host: self.client.host(self.endpoint).to_owned(),
-                    waited: self.client.timeouts.stall,
+                    waited: self.client.session.timeouts.stall,
                     done: self.offset,
                 },
             };
@@ -108,7 +169,7 @@ impl<'a> BlobStream<'a> {
             headers
                 .insert(RANGE, HeaderValue::try_from(range).unwrap_or(HeaderValue::from_static("bytes=0-")));
         }
-        let response = self.client.blob_response(self.endpoint, &self.digest, &headers).await?;
+        let response = self.client.blob_response(self.endpoint, &self.digest, headers).await?;
         let (begins_at, declared) = match response.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let header = response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok());
@@ -129,12 +190,7 @@ impl<'a> BlobStream<'a> {
 
     /// Decides whether the transfer goes on: here, at the next endpoint, or not at all.
     async fn interrupted(&mut self, error: RegistryError, fresh: u64) -> Result<(), RegistryError> {
-        let transient = matches!(
-            error,
-            RegistryError::Unreachable { .. }
-                | RegistryError::Stalled { .. }
-                | RegistryError::BrokenOff { .. }
-        );
+        let transient = error.is_interruption() && !matches!(error, RegistryError::Busy { .. });
         // A connection on which nothing came at all is likely to stay so.
         let silent = matches!(error, RegistryError::Stalled { .. }) && fresh == 0;
         self.failures = if fresh >= PROGRESS { 1 } else { self.failures + 1 };
@@ -162,6 +218,17 @@ impl<'a> BlobStream<'a> {
             host: self.client.host(self.endpoint).to_owned(),
             what: format!("the layer {}", self.digest),
             declared: self.size,
+        }
+    }
+}
+
+impl Drop for BlobStream<'_> {
+    /// Whoever dropped it has all of the blob in its place, or knows that it is wrong.
+    fn drop(&mut self) {
+        if let Kept::Some(partial, _) = &mut self.kept
+            && self.offset == self.size
+        {
+            partial.finish();
         }
     }
 }

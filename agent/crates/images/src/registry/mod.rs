@@ -1,17 +1,27 @@
-//! Talking to registries (OCI distribution specification), pulling only.
+//! Talking to registries (OCI distribution specification).
 //!
 //! This module owns addresses, trust, authentication, redirects, retries and the verification of everything but layers,
-//! which are verified where they are unpacked. Credentials only ever go to the host they were declared for, or to a token
+//! which are verified where they are stored. Credentials only ever go to the host they were declared for, or to a token
 //! server of the same site.
 
+mod auth;
 mod blob;
 mod challenge;
 mod client;
 mod endpoint;
 mod error;
+mod login;
+mod partial;
+mod search;
+mod session;
+mod tags;
 mod transport;
+mod upload;
 
 pub(crate) use blob::BlobStream;
-pub(crate) use client::{Client, Fetched};
+pub(crate) use client::{Client, Fetched, MAX_CONFIGURATION, MAX_MANIFEST};
 pub(crate) use error::{RegistryError, at_door};
+pub(crate) use login::login;
+pub(crate) use search::search;
 pub(crate) use transport::Timeouts;
+pub(crate) use upload::{Content, Mounting, Sent};

@@ -64,6 +64,8 @@ impl Connections {
 /// What a failed request to `host` means.
 pub(crate) fn failed(host: &str, error: reqwest::Error) -> RegistryError {
     let host = host.to_owned();
+    let request = format!("Get \"{}://{host}/v2/\"", error.url().map_or("https", reqwest::Url::scheme));
+    // Addresses may hold what nobody else should see, as signatures do.
     let error = error.without_url();
     let source = |error: reqwest::Error| -> Source { error.into() };
     match tls_error(&error) {
@@ -77,7 +79,31 @@ pub(crate) fn failed(host: &str, error: reqwest::Error) -> RegistryError {
             }
             _ => RegistryError::Untrusted { host, source: source(error) },
         },
-        _ => RegistryError::Unreachable { host, source: source(error) },
+        _ => RegistryError::Unreachable { reason: reason(&host, &error), host, request },
+    }
+}
+
+/// What stands at the end of a chain of causes, in the words that clients know.
+fn reason(host: &str, error: &reqwest::Error) -> String {
+    let mut last: &(dyn std::error::Error + 'static) = error;
+    let mut refused = false;
+    loop {
+        let io = last.downcast_ref::<std::io::Error>();
+        refused |= io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused);
+        let inner =
+            io.and_then(std::io::Error::get_ref).map(|inner| inner as &(dyn std::error::Error + 'static));
+        match inner.or_else(|| last.source()) {
+            Some(next) => last = next,
+            None => break,
+        }
+    }
+    let text = last.to_string();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    match () {
+        () if refused => format!("dial tcp {host}: connect: connection refused"),
+        () if text.contains("lookup address information") => format!("dial tcp: lookup {name}: no such host"),
+        () if error.is_timeout() => "net/http: request canceled while waiting for connection".to_owned(),
+        () => text,
     }
 }
 

@@ -77,7 +77,8 @@ fn step(from: &File, from_at: u64, to: &File, to_at: u64, count: u64) -> Result<
         Err(Errno::EINTR) => Ok(0),
         Err(Errno::EXDEV | Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
             let mut buffer = vec![0; count.min(BUFFER)];
-            let number = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32));
+            let number =
+                |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32));
             from.read_exact_at(&mut buffer, from_at).map_err(number)?;
             to.write_all_at(&buffer, to_at).map_err(number)?;
             Ok(buffer.len() as u64)

@@ -15,7 +15,8 @@ use hull_sys::{openat2::open_beneath, xattr};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{
-    FchmodatFlags, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, futimens, makedev, mkdirat, mknodat, utimensat,
+    FchmodatFlags, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, futimens, makedev, mkdirat, mknodat,
+    utimensat,
 };
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchown, fchownat, ftruncate, linkat, symlinkat};
@@ -215,8 +216,9 @@ fn timespec((seconds, nanos): (i64, u32)) -> TimeSpec {
 
 fn attributes(file: impl AsFd, path: &[u8], node: &Node) -> Result<(), UnpackError> {
     for (name, value) in &node.xattrs {
-        let c_name = CString::new(name.as_slice())
-            .map_err(|_| UnpackError::refused(path, "the name of an extended attribute contains a zero byte"))?;
+        let c_name = CString::new(name.as_slice()).map_err(|_| {
+            UnpackError::refused(path, "the name of an extended attribute contains a zero byte")
+        })?;
         match xattr::set(&file, &c_name, value) {
             // Without its capabilities a program fails later and mysteriously; without another one it rarely does.
             Err(Errno::EOPNOTSUPP) if name != b"security.capability" => {}

@@ -42,7 +42,10 @@ pub(crate) fn chain(layers: &[Digest]) -> Digest {
 }
 
 /// The file system of an image. `directory` says where a layer lies.
-pub(crate) fn merge(layers: &[Digest], directory: impl Fn(&Digest) -> PathBuf) -> Result<Vec<u8>, MergeError> {
+pub(crate) fn merge(
+    layers: &[Digest],
+    directory: impl Fn(&Digest) -> PathBuf,
+) -> Result<Vec<u8>, MergeError> {
     let mut tree = Tree::new();
     let mut table = Vec::new();
     let mut known: HashMap<&Digest, u16> = HashMap::new();

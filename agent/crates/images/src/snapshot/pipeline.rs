@@ -221,7 +221,8 @@ struct Inflated<'a> {
 impl Inflated<'_> {
     fn keep(&mut self, piece: &[u8]) -> io::Result<()> {
         let space = self.space.write(piece.len() as u64);
-        let written = space.and_then(|()| self.tar.write_all(piece).map_err(UnpackError::io("writing", b"tar")));
+        let written =
+            space.and_then(|()| self.tar.write_all(piece).map_err(UnpackError::io("writing", b"tar")));
         self.total += piece.len() as u64;
         written.map_err(|error| {
             self.failure = Some(error);

@@ -109,7 +109,9 @@ impl Growing {
             Kind::Char(0, 0) => {
                 return refused("a character device 0:0 would hide a file of another layer");
             }
-            Kind::Char(major, minor) | Kind::Block(major, minor) if *major >= 1 << 12 || *minor >= 1 << 20 => {
+            Kind::Char(major, minor) | Kind::Block(major, minor)
+                if *major >= 1 << 12 || *minor >= 1 << 20 =>
+            {
                 return refused("the device number is larger than Linux has");
             }
             Kind::Char(major, minor) => What::Char(*major, *minor),
@@ -354,7 +356,8 @@ fn is_kept(name: &[u8]) -> bool {
     };
     inside(b"user.", b"overlay.")
         || inside(b"trusted.", b"overlay.")
-        || [&b"security.capability"[..], b"system.posix_acl_access", b"system.posix_acl_default"].contains(&name)
+        || [&b"security.capability"[..], b"system.posix_acl_access", b"system.posix_acl_default"]
+            .contains(&name)
 }
 
 /// struct vfs_cap_data and vfs_ns_cap_data (linux/capability.h), revisions 1 to 3.

@@ -130,14 +130,7 @@ impl Node {
     /// A directory that nothing describes.
     pub(crate) fn implied_directory(mtime: (i64, u32)) -> Self {
         let directory = Directory { implied: true, ..Directory::default() };
-        Self {
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
-            mtime,
-            xattrs: BTreeMap::new(),
-            what: What::Directory(directory),
-        }
+        Self { mode: 0o755, uid: 0, gid: 0, mtime, xattrs: BTreeMap::new(), what: What::Directory(directory) }
     }
 }
 
