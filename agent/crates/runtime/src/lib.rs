@@ -10,14 +10,15 @@
 //! RUSTFLAGS="-C target-feature=+crt-static" \
 //!     cargo build --release --target x86_64-unknown-linux-gnu -p hull-runtime --no-default-features
 //! ```
-
 //!
 //! Under systemd its service needs `Type=notify`, `NotifyAccess=main`, `Delegate=yes`, `KillMode=process`, `Restart=always` and
 //! `FileDescriptorStoreMax=` with room for two descriptors of each container; `WatchdogSec=` is honoured. Without a service
 //! manager (development) output and exit codes survive a restart too, but terminals do not.
 //!
-//! Device nodes that a container makes for itself open nothing, because all its file systems are `nodev` unless the last rule
-//! of `linux.resources.devices` allows every device. Finer device rules are not enforced.
+//! Devices are ruled twice. A program of ours, attached to the container's control group, answers for every use of a device by
+//! the rules of `linux.resources.devices` (a configuration without rules means those of every container). And all file systems
+//! are `nodev`, so that nodes which a container makes for itself open nothing, unless a rule allows a device that has no node
+//! in `linux.devices`.
 
 pub mod cgroup;
 mod child;
