@@ -1,0 +1,4 @@
+//! The tests of `store.rs` with layers that are unpacked into directories.
+
+#[path = "store.rs"]
+mod store;
