@@ -1,6 +1,6 @@
 //! Running one OCI bundle in the foreground, without a supervisor.
 
-use crate::cgroup::{Cgroup, Cgroups};
+use crate::cgroup::{Cgroup, Cgroups, Programs};
 use crate::child::Stdio;
 use crate::failure::{Doing as _, Failure, Result};
 use crate::plan::{ContainerPlan, Extras, RootSource};
@@ -38,7 +38,7 @@ pub fn run(directory: &Path, id: &str, cgroup_root: &Path) -> Result<Ended> {
     prctl::set_dumpable(false).doing(|| "hiding from the container".to_owned())?;
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let cgroups = Cgroups::discover(cgroup_root, &own, false)?;
-    let cgroup = cgroups.create(id, &plan)?;
+    let cgroup = cgroups.create(id, &plan, &mut Programs::default())?;
     let result = supervise(&plan, directory, &cgroup);
     if cgroup.populated() {
         let _ = cgroup.kill();

@@ -7,9 +7,10 @@
 
 use super::{Cgroup, Cgroups, v1, write};
 use crate::failure::{Doing as _, Failure, Result};
-use crate::plan::{DeviceRule, MAKE, READ, WRITE};
+use crate::plan::{DeviceAccess, DeviceRule, MAKE, READ, WRITE};
 use hull_sys::bpf::{self, Instruction};
-use std::os::fd::AsFd as _;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 const LOAD_WORD: u8 = 0x61;
@@ -43,20 +44,41 @@ fn load(register: u8, offset: i16) -> Instruction {
     Instruction { code: LOAD_WORD, registers: register | CONTEXT << 4, offset, immediate: 0 }
 }
 
+/// The last few programs that the kernel has; nearly all containers of a host have the same one. Checking a program takes the
+/// kernel ten times as long as attaching it.
+#[derive(Debug, Default)]
+pub struct Programs(Vec<(Vec<DeviceRule>, OwnedFd)>);
+
+const KEPT: usize = 8;
+
+impl Programs {
+    fn get(&mut self, rules: &[DeviceRule]) -> io::Result<BorrowedFd<'_>> {
+        if let Some(at) = self.0.iter().position(|(known, _)| known == rules) {
+            let entry = self.0.remove(at);
+            self.0.push(entry);
+        } else {
+            let program = bpf::load_device_program(&program(rules))?;
+            if self.0.len() == KEPT {
+                self.0.remove(0);
+            }
+            self.0.push((rules.to_vec(), program));
+        }
+        Ok(self.0[self.0.len() - 1].1.as_fd())
+    }
+}
+
 /// Makes the kernel keep a container to its rules. Where it cannot, a container with no more than every container has is let go
 /// on: its file systems are `nodev`, so that it can open no device but those it is shown.
 pub(super) fn restrict(
     cgroups: &Cgroups,
     cgroup: &mut Cgroup,
     id: &str,
-    rules: &[DeviceRule],
-    required: bool,
+    access: &DeviceAccess,
+    programs: &mut Programs,
 ) -> Result<()> {
+    let Some(rules) = &access.rules else { return Ok(()) };
     let what = || format!("restricting the devices of {}", cgroup.unified.display());
-    let attach = || -> std::io::Result<()> {
-        let program = bpf::load_device_program(&program(rules))?;
-        bpf::attach_device_program(cgroup.open()?.as_fd(), program.as_fd())
-    };
+    let mut attach = || bpf::attach_device_program(cgroup.open()?.as_fd(), programs.get(rules)?);
     let failure = match attach() {
         Ok(()) => return Ok(()),
         Err(error) => Failure::from_io(what(), &error).remedy("the kernel needs CONFIG_CGROUP_BPF"),
@@ -65,7 +87,7 @@ pub(super) fn restrict(
         Cgroups::Hybrid { root } if root.join("devices/cgroup.procs").exists() => {
             split(root, cgroup, id, rules)
         }
-        _ if required => Err(failure),
+        _ if access.required => Err(failure),
         _ => Ok(()),
     }
 }

@@ -8,6 +8,7 @@ mod v1;
 mod v2;
 mod write;
 
+pub use devices::Programs;
 pub(crate) use read::MemoryEvents;
 
 use crate::failure::Result;
@@ -68,16 +69,12 @@ impl Cgroups {
     ///
     /// # Errors
     /// Names the limit that could not be set. Then there is no group.
-    pub fn create(&self, id: &str, plan: &ContainerPlan) -> Result<Cgroup> {
+    pub fn create(&self, id: &str, plan: &ContainerPlan, programs: &mut Programs) -> Result<Cgroup> {
         let mut cgroup = match self {
             Self::Unified { root, parent } => v2::create(root, parent, id, plan)?,
             Self::Hybrid { root } => v1::create(root, id, plan)?,
         };
-        let restricted = match &plan.device_access.rules {
-            None => Ok(()),
-            Some(rules) => devices::restrict(self, &mut cgroup, id, rules, plan.device_access.required),
-        };
-        if let Err(failure) = restricted {
+        if let Err(failure) = devices::restrict(self, &mut cgroup, id, &plan.device_access, programs) {
             let _ = cgroup.remove();
             return Err(failure);
         }

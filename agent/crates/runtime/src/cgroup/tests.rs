@@ -134,7 +134,7 @@ fn a_group_is_made_and_removed_below_a_given_root() {
     std::fs::create_dir(root.path().join("hull/c1")).unwrap();
     std::fs::write(root.path().join("hull/c1/pids.max"), "").unwrap();
     let plan = limited(serde_json::json!({"pids": {"limit": 5}}), "/hull/c1");
-    let group = cgroups.create("c1", &plan).unwrap();
+    let group = cgroups.create("c1", &plan, &mut Programs::default()).unwrap();
     assert_eq!(std::fs::read_to_string(group.unified.join("pids.max")).unwrap(), "5");
     std::fs::write(group.unified.join("memory.events"), "low 0\noom 1\noom_kill 2\n").unwrap();
     assert!(group.oom_killed());
@@ -174,7 +174,7 @@ fn a_group_below_another_takes_along_what_was_made_for_it() {
     let cgroups = Cgroups::discover(root.path(), "0::/\n", false).unwrap();
     std::fs::create_dir(root.path().join("there")).unwrap();
     let plan = limited(serde_json::json!({}), "/there/made/c1");
-    let group = cgroups.create("c1", &plan).unwrap();
+    let group = cgroups.create("c1", &plan, &mut Programs::default()).unwrap();
     assert_eq!(group.unified, root.path().join("there/made/c1"));
     // Files of the kernel's vanish with their directory; these do not.
     for directory in ["there", "there/made"] {

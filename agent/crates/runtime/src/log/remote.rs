@@ -56,6 +56,8 @@ pub(crate) struct Remote {
     limit: usize,
     non_blocking: bool,
     lost: u64,
+    /// Counts connections.
+    dialled: u64,
 }
 
 impl Remote {
@@ -65,7 +67,7 @@ impl Remote {
         let limit = if config.non_blocking { asked.unwrap_or(NON_BLOCKING) } else { BLOCKING };
         let link = dial(&address)?;
         let (queue, non_blocking) = (VecDeque::new(), config.non_blocking);
-        Ok(Self { wire, address, link, queue, queued: 0, limit, non_blocking, lost: 0 })
+        Ok(Self { wire, address, link, queue, queued: 0, limit, non_blocking, lost: 0, dialled: 0 })
     }
 
     /// Whether the container may go on: a remote end that is gone stops nobody, one that is slow does.
@@ -124,6 +126,14 @@ impl Remote {
         }
     }
 
+    /// The connection, whether something waits or not, and its number.
+    pub(crate) fn connection(&self) -> (Option<BorrowedFd<'_>>, u64) {
+        match &self.link {
+            Link::Connecting(fd) | Link::Up(fd) => (Some(fd.as_fd()), self.dialled),
+            Link::Down { .. } => (None, self.dialled),
+        }
+    }
+
     fn enqueue(&mut self, message: Vec<u8>) {
         self.queued += message.len();
         self.queue.push_back(message);
@@ -141,6 +151,7 @@ impl Remote {
         if let Link::Down { since } = &self.link
             && since.is_none_or(|since| since.elapsed() >= RETRY)
         {
+            self.dialled += 1;
             self.link = dial(&self.address).unwrap_or_else(|_| Link::Down { since: Some(Instant::now()) });
         }
     }

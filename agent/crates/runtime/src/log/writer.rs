@@ -10,7 +10,6 @@ use hull_model::{ContainerId, LogConfig, LogDriver};
 use hull_sys::process::Child;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 /// The log of one container, in files and elsewhere. Takes no output that it keeps nowhere.
@@ -61,9 +60,9 @@ impl Writer {
         self.remote.as_ref().is_none_or(Remote::has_room)
     }
 
-    /// What to wait for room on; `None` if nothing waits.
-    pub(crate) fn waiting(&self) -> Option<BorrowedFd<'_>> {
-        self.remote.as_ref().and_then(Remote::waiting)
+    /// What the log is sent to.
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        self.remote.as_ref()
     }
 
     /// There may be room.

@@ -54,8 +54,8 @@ pub(super) struct Container {
     pub(super) waiters: Vec<Caller>,
     /// Our end of its standard input, while that is open.
     pub(super) input: Option<Input>,
-    /// Token of the remote end its log waits for.
-    pub(super) remote: Option<u64>,
+    /// The remote end its log waits for: token, and number of the connection.
+    pub(super) remote: Option<(u64, u64)>,
     /// Every process of it is frozen.
     pub(super) paused: bool,
     pub(super) freezing: Option<Freezing>,
@@ -194,7 +194,7 @@ impl Supervisor {
         let plan = ContainerPlan::new(&request.spec, extras)?;
         let files = Files::new(&self.options.state_dir, &request.id);
         files.prepare().doing(|| format!("making {}", files.directory().display()))?;
-        let cgroup = self.cgroups.create(request.id.as_str(), &plan)?;
+        let cgroup = self.cgroups.create(request.id.as_str(), &plan, &mut self.programs)?;
         let begun = self.begin(&request.id, &plan, (request.log, input), files, &cgroup);
         match begun.and_then(|begun| self.watch(caller, begun)) {
             Ok(container) => {

@@ -112,7 +112,7 @@ impl Supervisor {
     fn let_go(&mut self, key: u64) {
         match self.lingering.remove(&key) {
             Some(Lingering::Reader(reader, token)) => self.sources.remove(reader.fd.as_fd(), token),
-            Some(Lingering::Remote(remote, token, _)) => match remote.waiting() {
+            Some(Lingering::Remote(remote, token, _)) => match remote.connection().0 {
                 Some(fd) => self.sources.remove(fd, token),
                 None => self.sources.forget(token),
             },

@@ -19,7 +19,7 @@ mod socket;
 mod sources;
 mod state;
 
-use crate::cgroup::{Cgroup, Cgroups};
+use crate::cgroup::{Cgroup, Cgroups, Programs};
 use crate::failure::{Class, Doing as _, Failure, Result};
 use crate::protocol::{Answer, Reply, Request};
 use client::Client;
@@ -78,6 +78,7 @@ struct Supervisor {
     execs: BTreeMap<String, Exec>,
     next_exec: u64,
     filters: Filters,
+    programs: Programs,
     /// Files that are in place but may not be on disk yet.
     unsynced: Vec<File>,
     /// Groups that still had processes when they were to be removed.
@@ -144,6 +145,7 @@ impl Supervisor {
             execs: BTreeMap::new(),
             next_exec: 1,
             filters: Filters::default(),
+            programs: Programs::default(),
             unsynced: Vec::new(),
             leftover: Vec::new(),
             undecided: Vec::new(),

@@ -142,17 +142,24 @@ impl Supervisor {
     /// Waits for the remote end of a log as long as something waits for it.
     fn follow_remote(&mut self, id: &ContainerId) {
         let Some(container) = self.containers.get_mut(id) else { return };
-        let waiting = container.writer.as_ref().and_then(Writer::waiting);
-        if let Some(token) = container.remote.take() {
-            match waiting {
-                // It may be another connection by now; a closed one is not waited for any more.
-                Some(fd) => self.sources.remove(fd, token),
-                None => self.sources.forget(token),
+        let Some(remote) = container.writer.as_ref().and_then(Writer::remote) else { return };
+        let (waiting, (connection, number)) = (remote.waiting(), remote.connection());
+        match (container.remote, waiting) {
+            (Some((_, known)), Some(_)) if known == number => return,
+            (None, None) => return,
+            (Some((token, known)), _) => {
+                // A connection that was closed meanwhile is not waited for any more.
+                match connection.filter(|_| known == number) {
+                    Some(fd) => self.sources.remove(fd, token),
+                    None => self.sources.forget(token),
+                }
+                container.remote = None;
             }
+            (None, Some(_)) => {}
         }
         if let Some(fd) = waiting {
-            container.remote =
-                self.sources.add_for(fd, EpollFlags::EPOLLOUT, |_| Source::Remote(id.clone())).ok();
+            let token = self.sources.add_for(fd, EpollFlags::EPOLLOUT, |_| Source::Remote(id.clone()));
+            container.remote = token.ok().map(|token| (token, number));
         }
     }
 
@@ -189,10 +196,11 @@ impl Supervisor {
     }
 
     fn close_log(&mut self, container: &mut Container) {
-        if let Some(token) = container.remote.take() {
-            match container.writer.as_ref().and_then(Writer::waiting) {
-                Some(fd) => self.sources.remove(fd, token),
-                None => self.sources.forget(token),
+        if let Some((token, known)) = container.remote.take() {
+            let remote = container.writer.as_ref().and_then(Writer::remote).map(|remote| remote.connection());
+            match remote {
+                Some((Some(fd), number)) if known == number => self.sources.remove(fd, token),
+                _ => self.sources.forget(token),
             }
         }
         let Some(mut writer) = container.writer.take() else { return };
