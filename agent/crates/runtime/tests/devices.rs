@@ -144,3 +144,44 @@ async fn programs_are_replaced() {
     assert!(status.code != 0 && output.contains("Operation not permitted"), "{output}");
     host.finish().await;
 }
+
+/// On a host where version 2 is all there is: what is missing is named, devices are ruled.
+#[test]
+fn a_bundle_in_a_hierarchy_without_controllers() {
+    let root = std::path::Path::new("/sys/fs/cgroup/unified");
+    if !root.join("cgroup.controllers").exists() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    common::make_image(&directory.path().join("image"));
+    let run = |limits: Value, path: &str| {
+        let mut spec = with(
+            &[
+                "sh",
+                "-c",
+                "mknod /tmp/x c 10 229; mknod /tmp/y c 1 3; true < /tmp/x; true < /tmp/y; echo end",
+            ],
+            json!([]),
+            &[
+                json!({"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rwm"}),
+                json!({"allow": true, "type": "c", "major": 99, "access": "rw"}),
+            ],
+        );
+        spec["root"] = json!({"path": directory.path().join("image")});
+        spec["linux"]["resources"].as_object_mut().unwrap().extend(limits.as_object().unwrap().clone());
+        spec["linux"]["cgroupsPath"] = json!(path);
+        std::fs::write(directory.path().join("config.json"), spec.to_string()).unwrap();
+        let bundle = directory.path().to_str().unwrap();
+        let id = format!("hull-bundle-{}", std::process::id());
+        let args = ["run", "--cgroup-root", "/sys/fs/cgroup/unified", "--bundle", bundle, &id];
+        let output = std::process::Command::new(common::BINARY).args(args).output().unwrap();
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    let parent = format!("hull-bundle-parent-{}", std::process::id());
+    let output = run(json!({}), &format!("/{parent}/x"));
+    assert!(output.contains("end\n") && output.contains("/tmp/x: Operation not permitted"), "{output}");
+    assert!(!output.contains("/tmp/y"), "{output}");
+    assert!(!root.join(&parent).exists());
+    let output = run(json!({"memory": {"limit": 1 << 24}}), "/hull/x");
+    assert!(output.contains("memory.max") && output.contains("this kernel does not have it"), "{output}");
+}
