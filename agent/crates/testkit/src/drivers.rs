@@ -1,76 +1,17 @@
 //! The doors of the host in memory.
 
-use crate::world::{World, image};
+use crate::world::World;
 use async_trait::async_trait;
 use hull_model::{
-    ContainerId, Digest, ExitStatus, HostFacts, HostSettings, Image, Ipv4Net, Name, NetworkRecord, Problem,
-    Reference, Registry, VolumeSpec,
+    ContainerId, ExitStatus, HostFacts, HostSettings, Ipv4Net, Name, NetworkRecord, Problem, VolumeSpec,
 };
 use hull_ports::{
-    Archives, Bundle, Clock as _, Error, ExecIo, ExecSpec, Host, Images, LogOptions, LogStream, Networks,
-    ProcessRecord, Progress, Removed, Result, Rootfs, Runtime, RuntimeEvent, Sandbox, SandboxSpec, Started,
-    Volumes,
+    Archives, Bundle, ByteStream, Bytes, Clock as _, Error, ExecIo, ExecSpec, Host, LogOptions, LogStream,
+    Networks, ProcessRecord, Result, Rootfs, Runtime, RuntimeEvent, Sandbox, SandboxSpec, Started, Volumes,
 };
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tokio::sync::broadcast;
-
-#[async_trait]
-impl Images for World {
-    async fn list(&self) -> Result<Vec<Image>> {
-        Ok(self.lock().images.clone())
-    }
-
-    async fn pull(
-        &self,
-        reference: &Reference,
-        _registries: &BTreeMap<String, Registry>,
-        progress: &dyn Progress,
-    ) -> Result<Image> {
-        let mut state = self.call("pull", reference)?;
-        if !state.registry.contains(reference) {
-            return Err(Error::not_found(format!("manifest for {reference} not found")));
-        }
-        progress.bytes(1, Some(1));
-        let mut image = image(reference);
-        if let Some(config) = state.configs.get(reference) {
-            image.config = config.clone();
-        }
-        state.images.retain(|i| i.id != image.id);
-        state.images.push(image.clone());
-        Ok(image)
-    }
-
-    async fn image(&self, id: &Digest) -> Result<Option<Image>> {
-        Ok(self.lock().images.iter().find(|i| i.id == *id).cloned())
-    }
-
-    async fn lookup(&self, reference: &Reference) -> Result<Option<Image>> {
-        Ok(self.lock().images.iter().find(|i| i.references.contains(reference)).cloned())
-    }
-
-    async fn remove(&self, image: &Digest) -> Result<Removed> {
-        self.call("remove-image", image)?.images.retain(|i| i.id != *image);
-        Ok(Removed { deleted: vec![image.clone()], ..Removed::default() })
-    }
-
-    async fn prepare(&self, container: &ContainerId, _image: &Digest) -> Result<Rootfs> {
-        self.call("prepare", container)?.layers.insert(container.clone());
-        let dir = PathBuf::from("/fake").join(container.as_str());
-        Ok(Rootfs { lower: vec!["/fake/lower".into()], upper: dir.join("upper"), work: dir.join("work") })
-    }
-
-    async fn discard(&self, container: &ContainerId) -> Result<()> {
-        self.call("discard", container)?.layers.remove(container);
-        Ok(())
-    }
-
-    async fn sweep(&self, containers: &[ContainerId]) -> Result<()> {
-        self.lock().layers.retain(|l| containers.contains(l));
-        Ok(())
-    }
-}
 
 #[async_trait]
 impl Runtime for World {
@@ -219,6 +160,10 @@ impl Volumes for World {
         Ok(PathBuf::from("/fake/volumes").join(volume.name.as_str()))
     }
 
+    async fn size(&self, _name: &Name) -> Result<u64> {
+        Ok(12)
+    }
+
     async fn remove(&self, name: &Name) -> Result<()> {
         self.call("remove-volume", name)?.volumes.remove(name);
         Ok(())
@@ -227,6 +172,15 @@ impl Volumes for World {
 
 #[async_trait]
 impl Archives for World {
+    async fn sizes(&self, _rootfs: &Rootfs) -> Result<(u64, u64)> {
+        Ok((10, 11))
+    }
+
+    async fn layer(&self, rootfs: &Rootfs) -> Result<ByteStream> {
+        drop(self.call("layer", rootfs.upper.display())?);
+        Ok(Box::pin(futures_util::stream::iter([Ok(Bytes::from_static(b"changes"))])))
+    }
+
     async fn populate(&self, _rootfs: &Rootfs, path: &Path, _volume: &Path) -> Result<()> {
         drop(self.call("populate", path.display())?);
         Ok(())

@@ -4,6 +4,8 @@
 //! of them fail. Nothing here sleeps or touches the disk.
 
 mod drivers;
+mod images;
+mod stock;
 mod world;
 
 pub use world::{Call, FixedClock, World};

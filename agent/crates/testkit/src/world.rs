@@ -35,6 +35,7 @@ pub(crate) struct State {
     pub(crate) registry: BTreeSet<Reference>,
     pub(crate) images: Vec<Image>,
     pub(crate) configs: BTreeMap<Reference, ImageConfig>,
+    pub(crate) documents: BTreeMap<Digest, serde_json::Value>,
     pub(crate) layers: BTreeSet<ContainerId>,
     pub(crate) processes: BTreeMap<ContainerId, ProcessRecord>,
     pub(crate) bridges: BTreeSet<Name>,
@@ -171,30 +172,5 @@ impl World {
             }
             _ => Ok(state),
         }
-    }
-}
-
-/// An image of the given reference; its id is made from it.
-pub(crate) fn image(reference: &Reference) -> Image {
-    let mut bytes = [0u8; 32];
-    for (index, byte) in reference.to_string().bytes().enumerate() {
-        bytes[index % 32] ^= byte.rotate_left(u32::try_from(index % 8).unwrap_or(0));
-    }
-    Image {
-        id: Digest::from_sha256(bytes),
-        manifest: Digest::from_sha256(bytes),
-        references: BTreeSet::from([reference.clone()]),
-        layers: vec![],
-        config: ImageConfig { cmd: vec!["/run".into()], ..ImageConfig::default() },
-        architecture: "amd64".into(),
-        size: 1,
-        created: String::new(),
-        os: "linux".into(),
-        variant: String::new(),
-        author: String::new(),
-        comment: String::new(),
-        repo_digests: BTreeSet::new(),
-        tagged: None,
-        parent: None,
     }
 }
