@@ -35,6 +35,7 @@ mod wait;
 
 pub use commit::Commit;
 pub use create::{CreateRequest, Created};
+pub use devices::CDI_DIRECTORIES;
 pub use engine::{Engine, Settings};
 pub use events::Event;
 pub use find::FindError;

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 /// Where ranges are cut from, in order: 1,024 networks, then 1,024 more, then 256.
-const POOLS: [(Ipv4Addr, u8); 3] = [
+pub const POOLS: [(Ipv4Addr, u8); 3] = [
     (Ipv4Addr::new(10, 88, 0, 0), 14),
     (Ipv4Addr::new(172, 24, 0, 0), 14),
     (Ipv4Addr::new(192, 168, 0, 0), 16),
 ];
 /// Size of a range that nobody asked for in particular: 253 containers.
-const SLICE: u8 = 24;
+pub const SLICE: u8 = 24;
 
 /// Chooses a range that overlaps none of those in use. `None` if all are taken.
 pub fn choose_subnet(in_use: &[Ipv4Net]) -> Option<Ipv4Net> {
