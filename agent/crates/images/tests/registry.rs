@@ -2,90 +2,14 @@
 
 mod support;
 
-use hull_model::Digest;
 use hull_ports::Images as _;
 use std::io::Write as _;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
 use support::image::{DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Packing, Tar, TestImage, digest, noise};
+use support::server::{Server, start};
 use support::{names, open, pull};
-
-/// A registry process with its own directory.
-struct Server {
-    host: String,
-    process: Child,
-    _directory: tempfile::TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// The program and what has to stand before it: one from a root file system of another release needs its own loader.
-fn program() -> Vec<PathBuf> {
-    let in_root = |root: PathBuf| {
-        let program = root.join("usr/bin/docker-registry");
-        let machine = std::env::consts::ARCH;
-        let loader = match machine {
-            "x86_64" => root.join("lib64/ld-linux-x86-64.so.2"),
-            _ => root.join(format!("lib/ld-linux-{machine}.so.1")),
-        };
-        let libraries =
-            format!("{0}/lib/{machine}-linux-gnu:{0}/usr/lib/{machine}-linux-gnu", root.display());
-        match (program.is_file(), loader.is_file()) {
-            (false, _) => None,
-            (true, false) => Some(vec![program]),
-            (true, true) => Some(vec![loader, "--library-path".into(), libraries.into(), program]),
-        }
-    };
-    let root = std::env::var_os("HULL_TOOLS_ROOT").and_then(|root| in_root(root.into()));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = || {
-        let candidates = std::env::split_paths(&path).map(|dir| dir.join("docker-registry"));
-        candidates.into_iter().find(|program| program.is_file()).map(|program| vec![program])
-    };
-    root.or_else(on_path).expect(
-        "docker-registry was not found in HULL_TOOLS_ROOT or on PATH; `cargo xtask test` provides it \
-         (or install the Debian package docker-registry)",
-    )
-}
-
-async fn start() -> Server {
-    let directory = tempfile::tempdir().unwrap();
-    // A port that is free now; the registry cannot be told to choose one and say which.
-    let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let config = directory.path().join("config.yml");
-    let storage = directory.path().join("storage");
-    let text = format!(
-        "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{host}\"}}\n",
-        storage.display()
-    );
-    std::fs::write(&config, text).unwrap();
-    let program = program();
-    let log = std::fs::File::create(directory.path().join("log")).unwrap();
-    let process = Command::new(&program[0])
-        .args(&program[1..])
-        .arg("serve")
-        .arg(&config)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let mut server = Server { host, process, _directory: directory };
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while tokio::net::TcpStream::connect(&server.host).await.is_err() {
-        let ended = server.process.try_wait().unwrap();
-        assert!(ended.is_none() && Instant::now() < deadline, "the registry does not start: {ended:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    server
-}
 
 /// A client that pushes, as far as tests need one.
 struct Push<'a> {
@@ -125,10 +49,6 @@ impl<'a> Push<'a> {
         }
         self.manifest(tag, OCI_MANIFEST, &image.manifest).await;
     }
-}
-
-fn tree(root: &Path, layer: &Digest) -> PathBuf {
-    root.join("layers").join(layer.hex()).join("fs")
 }
 
 /// What a container would see, from a real overlay in a mount namespace of its own.
@@ -179,7 +99,7 @@ async fn images_of_several_layers_and_packings_come_out_right() {
         ),
     ]);
     Push::new(&server, "team/app").image("v1", &image).await;
-    let dir = tempfile::tempdir().unwrap();
+    let dir = support::dir();
     let store = open(dir.path());
     let pulled = pull(&store, &server.host, "team/app:v1").await.unwrap();
     assert_eq!(pulled.id, digest(&image.config));
@@ -187,7 +107,7 @@ async fn images_of_several_layers_and_packings_come_out_right() {
     let rootfs = store.prepare(&container, &pulled.id).await.unwrap();
     let seen = merged(&rootfs.lower, "find . | LC_ALL=C sort; stat -c %s bin/sh; stat -c %a new");
     assert_eq!(seen, format!(".\n./bin\n./bin/sh\n./new\n./new/b\n./opaque\n./opaque/fresh\n300000\n700\n"));
-    let bytes = std::fs::read(tree(dir.path(), &pulled.layers[0]).join("bin/sh")).unwrap();
+    let bytes = std::fs::read(support::layer_tree(&dir, &pulled.layers[0]).join("bin/sh")).unwrap();
     assert_eq!(bytes, noise(300_000));
 }
 

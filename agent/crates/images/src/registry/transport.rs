@@ -64,7 +64,10 @@ impl Connections {
 /// What a failed request to `host` means.
 pub(crate) fn failed(host: &str, error: reqwest::Error) -> RegistryError {
     let host = host.to_owned();
-    let request = format!("Get \"{}://{host}/v2/\"", error.url().map_or("https", reqwest::Url::scheme));
+    let request = match error.url() {
+        Some(url) => format!("Get \"{}://{host}/v2/\"", url.scheme()),
+        None => format!("reading from registry {host}"),
+    };
     // Addresses may hold what nobody else should see, as signatures do.
     let error = error.without_url();
     let source = |error: reqwest::Error| -> Source { error.into() };

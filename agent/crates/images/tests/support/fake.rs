@@ -10,8 +10,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 #[derive(Clone, Debug)]
 pub struct Request {
+    pub method: String,
     pub path: String,
     pub headers: HashMap<String, String>,
+    /// What came with it, as text.
+    pub body: String,
 }
 
 impl Request {
@@ -217,10 +220,20 @@ async fn request(stream: &mut TcpStream, pending: &mut Vec<u8>) -> Option<Reques
     let head = String::from_utf8_lossy(&pending[..end]).into_owned();
     pending.drain(..end + 4);
     let mut lines = head.split("\r\n");
-    let path = lines.next()?.split(' ').nth(1)?.to_owned();
-    let headers = lines
+    let mut words = lines.next()?.split(' ');
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let headers: HashMap<String, String> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    Some(Request { path, headers })
+    let length: usize = headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+    while pending.len() < length {
+        let mut buffer = [0u8; 4096];
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return None,
+            Ok(count) => pending.extend_from_slice(&buffer[..count]),
+        }
+    }
+    let body: Vec<u8> = pending.drain(..length).collect();
+    Some(Request { method, path, headers, body: String::from_utf8_lossy(&body).into_owned() })
 }

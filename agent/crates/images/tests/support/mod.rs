@@ -3,6 +3,7 @@
 
 pub mod fake;
 pub mod image;
+pub mod server;
 
 use hull_images::{Options, Platform, Snapshot, Store};
 use hull_model::{ContainerId, Digest, Image, Reference, Registry};
