@@ -33,6 +33,16 @@ impl ApiError {
     pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, message)
     }
+
+    /// What Docker answers with 500 although the request is to blame: clients match on it.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    /// Something of Docker's that is not here, as a noun: refused, never ignored.
+    pub(crate) fn unsupported(what: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, format!("{what} is not supported by Hull"))
+    }
 }
 
 impl From<Error> for ApiError {

@@ -1,9 +1,10 @@
-//! Hull's own routes: the host's status, and the end of everything.
+//! Hull's own routes: the host's status, whether all is whole, and the end of everything.
 
 use crate::State;
 use crate::error::Answer;
+use crate::query::Query;
 use axum::Json;
-use axum::extract::State as Shared;
+use axum::extract::{RawQuery, State as Shared};
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use std::time::Duration;
@@ -25,4 +26,10 @@ pub(crate) async fn reset(Shared(state): Shared<State>) -> Answer {
         shutdown();
     });
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /hull/v1/system/check?repair=`: looks at every object, and with `repair` removes what nobody needs.
+pub(crate) async fn check(Shared(state): Shared<State>, RawQuery(query): RawQuery) -> Answer {
+    let repair = Query::parse(query.as_deref()).flag("repair");
+    Ok(Json(state.engine.check(repair).await?).into_response())
 }

@@ -3,7 +3,12 @@
 //! This crate owns the translation between Docker's wire shapes and the host's nouns, and nothing else: what happens is
 //! asked of the engine. What is not there yet is refused in a sentence; it never answers with a wrong success.
 
+mod archive;
+mod attach;
 mod changes;
+mod commit;
+mod connection;
+mod container_routes;
 mod containers;
 mod create;
 mod descriptor;
@@ -21,23 +26,31 @@ mod lines;
 mod logs;
 mod moment;
 mod networks;
+mod owner;
+mod prune;
 mod pump;
 mod query;
 mod request;
 mod routes;
+mod stats;
 mod system;
+mod top;
 mod unsupported;
+mod update;
 mod version;
+mod volumes;
 mod wait;
 mod wire;
 
+pub use axum::serve::Listener;
 pub use version::{MAX_API_VERSION, MIN_API_VERSION};
 
-use events::History;
+use events::Listeners;
 use exec::Execs;
 use futures_util::future::BoxFuture;
 use hull_engine::Engine;
 use hull_model::HostStatus;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::UnixListener;
 
@@ -53,6 +66,8 @@ pub struct Api {
     pub status: StatusSource,
     /// Version of the agent.
     pub version: String,
+    /// Where images, volumes and logs are.
+    pub root: PathBuf,
     /// Called once everything was removed on request and that was answered: the agent should exit.
     pub shutdown: Arc<dyn Fn() + Send + Sync>,
 }
@@ -65,22 +80,40 @@ pub(crate) struct State {
     pub(crate) version: String,
     pub(crate) shutdown: Arc<dyn Fn() + Send + Sync>,
     pub(crate) execs: Execs,
-    pub(crate) history: History,
+    pub(crate) listeners: Listeners,
+    pub(crate) root: PathBuf,
 }
 
-/// Answers requests on a listening socket until the listener fails. Dropping the future ends it.
+/// What answers requests: one for all the sockets of an agent.
+#[derive(Clone)]
+pub struct Service(axum::Router);
+
+impl Service {
+    /// Makes the routes. What they remember between requests is theirs alone.
+    pub fn new(api: Api) -> Self {
+        let state = State {
+            engine: api.engine,
+            status: api.status,
+            execs: Execs::default(),
+            version: api.version,
+            shutdown: api.shutdown,
+            listeners: Listeners::default(),
+            root: api.root,
+        };
+        Self(routes::service(state))
+    }
+
+    /// Answers requests on a listening socket until it fails. Dropping the future ends it.
+    pub async fn serve<L>(self, listener: L) -> std::io::Result<()>
+    where
+        L: axum::serve::Listener,
+        L::Addr: std::fmt::Debug,
+    {
+        axum::serve(listener, self.0).await
+    }
+}
+
+/// Answers requests on a Unix socket until it fails. Dropping the future ends it.
 pub async fn serve(listener: UnixListener, api: Api) -> std::io::Result<()> {
-    let history = History::default();
-    let recording = tokio::spawn(history.clone().record(api.engine.subscribe()));
-    let state = State {
-        engine: api.engine,
-        status: api.status,
-        execs: Execs::default(),
-        version: api.version,
-        shutdown: api.shutdown,
-        history,
-    };
-    let served = axum::serve(listener, routes::service(state)).await;
-    recording.abort();
-    served
+    Service::new(api).serve(listener).await
 }

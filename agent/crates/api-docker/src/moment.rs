@@ -66,6 +66,11 @@ fn seconds(text: &str) -> Option<Timestamp> {
     Timestamp::new(whole.parse().ok()?, format!("{fraction:0<9}").parse().ok()?).ok()
 }
 
+/// A point in time without a question of when it is now: seconds, or a date with a time.
+pub(crate) fn exact(text: &str) -> Option<Timestamp> {
+    seconds(text).or_else(|| text.parse().ok())
+}
+
 /// What point in time a text means.
 pub(crate) fn parse(text: &str, now: Timestamp) -> Option<Timestamp> {
     match duration(text) {

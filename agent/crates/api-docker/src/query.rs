@@ -39,13 +39,6 @@ impl Query {
         !matches!(value.as_str(), "" | "0" | "no" | "false" | "none")
     }
 
-    /// A whole number.
-    pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, ApiError> {
-        let Some(text) = self.text(key) else { return Ok(None) };
-        let bad = |_| ApiError::bad_request(format!("invalid value {text:?} for {key}: it must be a number"));
-        text.parse().map(Some).map_err(bad)
-    }
-
     /// A moment, as seconds since 1970 with an optional fraction, or in RFC 3339. Zero is none.
     pub(crate) fn time(&self, key: &str) -> Result<Option<Timestamp>, ApiError> {
         let Some(text) = self.text(key).filter(|t| *t != "0") else { return Ok(None) };
@@ -55,7 +48,16 @@ impl Query {
     }
 }
 
-fn parse_time(text: &str) -> Option<Timestamp> {
+/// The words that Go reads as true and false.
+pub(crate) fn go_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     if text.contains('T') {
         return text.parse().ok();
     }

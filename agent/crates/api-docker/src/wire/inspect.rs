@@ -1,6 +1,6 @@
 //! A container's inspection.
 
-use super::{HostConfig, MountPoint, NEVER, NetworkSettings, View, mounts, state_word};
+use super::{MountPoint, NEVER, NetworkSettings, View, mounts, state_word};
 use hull_model::ContainerState;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -29,10 +29,14 @@ pub(crate) struct ContainerInspect {
     app_armor_profile: String,
     #[serde(rename = "ExecIDs")]
     exec_ids: Option<Vec<String>>,
-    host_config: HostConfig,
+    host_config: Value,
     graph_driver: GraphDriver,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_rw: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_root_fs: Option<u64>,
     mounts: Vec<MountPoint>,
-    config: Config,
+    config: Value,
     network_settings: NetworkSettings,
 }
 
@@ -51,6 +55,8 @@ struct State {
     error: String,
     started_at: String,
     finished_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<Value>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -58,34 +64,6 @@ struct State {
 pub(crate) struct GraphDriver {
     pub(crate) data: Option<BTreeMap<String, String>>,
     pub(crate) name: &'static str,
-}
-
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Config {
-    hostname: String,
-    domainname: String,
-    user: String,
-    attach_stdin: bool,
-    attach_stdout: bool,
-    attach_stderr: bool,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    exposed_ports: BTreeMap<String, Value>,
-    tty: bool,
-    open_stdin: bool,
-    stdin_once: bool,
-    env: Vec<String>,
-    cmd: Option<Vec<String>>,
-    image: String,
-    volumes: Option<BTreeMap<String, Value>>,
-    working_dir: String,
-    entrypoint: Option<Vec<String>>,
-    on_build: Option<Vec<String>>,
-    labels: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stop_signal: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stop_timeout: Option<u64>,
 }
 
 impl ContainerInspect {
@@ -111,8 +89,10 @@ impl ContainerInspect {
             process_label: String::new(),
             app_armor_profile: String::new(),
             exec_ids: (!execs.is_empty()).then_some(execs),
-            host_config: HostConfig::new(view),
+            host_config: host_config(view),
             graph_driver: GraphDriver { data: None, name: "overlayfs" },
+            size_rw: view.sizes.map(|(own, _)| own),
+            size_root_fs: view.sizes.map(|(_, whole)| whole),
             mounts: mounts(view),
             config: config(view),
             network_settings: NetworkSettings::new(view),
@@ -133,6 +113,7 @@ fn state(view: View<'_>) -> State {
         error: String::new(),
         started_at: NEVER.to_owned(),
         finished_at: NEVER.to_owned(),
+        health: health(view),
     };
     match &view.record.state {
         ContainerState::Created => {}
@@ -152,45 +133,42 @@ fn state(view: View<'_>) -> State {
     state
 }
 
-fn config(view: View<'_>) -> Config {
-    let (record, image) = (view.record, view.config());
-    let spec = &record.spec;
-    let list = |own: &Option<Vec<String>>, inherited: Vec<String>| {
-        own.clone().or_else(|| (!inherited.is_empty()).then_some(inherited))
-    };
-    let set = |keys: Vec<String>| keys.into_iter().map(|k| (k, json!({}))).collect::<BTreeMap<_, _>>();
-    let mut exposed: Vec<String> = image.exposed_ports.iter().cloned().collect();
-    exposed.extend(spec.ports.iter().map(|p| format!("{}/{}", p.container_port, p.protocol.as_str())));
-    let volumes: Vec<String> = image.volumes.iter().cloned().collect();
-    let cmd = if spec.entrypoint.is_some() { Vec::new() } else { image.cmd.clone() };
-    let mut labels = image.labels.clone();
-    labels.extend(spec.labels.clone());
-    Config {
-        hostname: hull_plan::oci::hostname(&record.id, spec),
-        domainname: spec.domainname.clone().unwrap_or_default(),
-        user: spec.user.clone().unwrap_or_else(|| image.user.clone()),
-        attach_stdin: false,
-        attach_stdout: false,
-        attach_stderr: false,
-        exposed_ports: set(exposed),
-        tty: spec.tty,
-        open_stdin: spec.stdin_open,
-        stdin_once: false,
-        env: hull_plan::oci::environment(&record.id, spec, &image),
-        cmd: list(&spec.command, cmd),
-        image: spec.image.familiar(),
-        volumes: (!volumes.is_empty()).then(|| set(volumes)),
-        working_dir: spec
-            .working_dir
-            .as_ref()
-            .map_or_else(|| image.working_dir.clone(), |d| d.display().to_string()),
-        entrypoint: list(&spec.entrypoint, image.entrypoint.clone()),
-        on_build: None,
-        labels,
-        stop_signal: spec
-            .stop_signal
-            .clone()
-            .or_else(|| Some(image.stop_signal.clone()).filter(|s| !s.is_empty())),
-        stop_timeout: spec.stop_grace_seconds,
+/// What was asked for when it was made, or what a client would have asked for.
+fn config(view: View<'_>) -> Value {
+    let asked = view.asked("Config").cloned();
+    let mut config = asked.unwrap_or_else(|| json!(super::config::config(view)));
+    if config["Hostname"].as_str().is_none_or(str::is_empty) {
+        config["Hostname"] = json!(hull_plan::oci::hostname(&view.record.id, &view.record.spec));
     }
+    config
+}
+
+fn host_config(view: View<'_>) -> Value {
+    let asked = view.asked("HostConfig").cloned();
+    let mut host = asked.unwrap_or_else(|| json!(super::host_config::host_config(view)));
+    host["NetworkMode"] = json!(super::host_config::network_mode(view.record));
+    let links: Vec<String> = view
+        .links
+        .iter()
+        .map(|(target, alias)| format!("/{target}:/{}/{alias}", view.record.spec.name))
+        .collect();
+    host["Links"] = json!((!links.is_empty()).then_some(links));
+    host
+}
+
+fn health(view: View<'_>) -> Option<Value> {
+    let health = view.health?;
+    let probe = |p: &hull_engine::Probe| {
+        json!({
+            "Start": p.start.to_string(),
+            "End": p.end.to_string(),
+            "ExitCode": p.exit_code,
+            "Output": p.output,
+        })
+    };
+    Some(json!({
+        "Status": super::summary::health_word(health.status),
+        "FailingStreak": health.failing_streak,
+        "Log": health.log.iter().map(probe).collect::<Vec<_>>(),
+    }))
 }

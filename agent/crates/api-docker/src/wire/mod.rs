@@ -1,19 +1,25 @@
 //! Docker's wire shapes, field for field in its order, and how the host's records are told in them.
 
+mod config;
 mod container;
 mod host_config;
 mod image;
 mod inspect;
 mod network;
+mod stats;
 mod summary;
 mod volume;
 
 pub(crate) use container::{MountPoint, NetworkSettings, Port, mounts, networks, ports};
-pub(crate) use host_config::HostConfig;
-pub(crate) use image::{ImageInspect, ImageSummary, config as image_config, created as image_created, os as image_os, repo_digests, repo_tags};
+pub(crate) use host_config::network_mode;
+pub(crate) use image::{
+    ImageInspect, ImageSummary, config as image_config, created as image_created, os as image_os,
+    repo_digests, repo_tags,
+};
 pub(crate) use inspect::ContainerInspect;
 pub(crate) use network::NetworkResource;
-pub(crate) use summary::{ContainerSummary, state_word};
+pub(crate) use stats::{StatsSource, stats};
+pub(crate) use summary::{ContainerSummary, health_word, state_word};
 pub(crate) use volume::Volume;
 
 use hull_model::{ContainerRecord, Image, NetworkRecord};
@@ -34,6 +40,14 @@ pub(crate) struct View<'a> {
     pub(crate) volumes: &'a [hull_model::VolumeRecord],
     /// It ended, and its policy is about to start it again.
     pub(crate) restarting: bool,
+    /// Whether it works, if that is checked.
+    pub(crate) health: Option<&'a hull_engine::Health>,
+    /// Bytes of its writable layer and of its whole root file system, if they were asked for.
+    pub(crate) sizes: Option<(u64, u64)>,
+    /// Containers that it has links to: their names, and what it calls them.
+    pub(crate) links: &'a [(String, String)],
+    /// Containers that have links to it: their names, and what they call it.
+    pub(crate) linked: &'a [(String, String)],
 }
 
 impl View<'_> {
@@ -47,11 +61,19 @@ impl View<'_> {
         hull_plan::oci::command(&self.record.spec, &self.config())
     }
 
+    /// A part of what a client asked for, filled in.
+    pub(crate) fn asked(&self, part: &str) -> Option<&serde_json::Value> {
+        self.record.request.as_ref()?.get(part).filter(|p| p.is_object())
+    }
+
     /// The image as it was asked for; its id if that name means another one now.
     pub(crate) fn image_name(&self) -> String {
         match self.image {
             Some(image) if !image.references.contains(&self.record.spec.image) => image.id.to_string(),
-            _ => self.record.spec.image.familiar(),
+            _ => {
+                let asked = self.asked("Config").and_then(|c| c["Image"].as_str());
+                asked.map_or_else(|| self.record.spec.image.familiar(), str::to_owned)
+            }
         }
     }
 }

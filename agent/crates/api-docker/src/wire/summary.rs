@@ -3,9 +3,11 @@
 use super::container::EndpointSettings;
 use super::{MountPoint, Port, View, mounts, networks, ports};
 use crate::human;
+use hull_engine::HealthStatus;
 use hull_model::ContainerState;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// A container in the list.
@@ -20,10 +22,14 @@ pub(crate) struct ContainerSummary {
     command: String,
     created: i64,
     ports: Vec<Port>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_rw: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_root_fs: Option<u64>,
     labels: BTreeMap<String, String>,
     state: &'static str,
     status: String,
-    host_config: BTreeMap<&'static str, String>,
+    host_config: Value,
     network_settings: Networks,
     mounts: Vec<MountPoint>,
 }
@@ -39,19 +45,46 @@ impl ContainerSummary {
         let record = view.record;
         Self {
             id: record.id.to_string(),
-            names: vec![format!("/{}", record.spec.name)],
+            names: names(view),
             image: view.image_name(),
             image_id: record.image.to_string(),
             command: command_line(&view.command()),
             created: record.created.as_second(),
             ports: ports(view),
+            // Docker leaves a writable layer of nothing out.
+            size_rw: view.sizes.map(|(own, _)| own).filter(|own| *own > 0),
+            size_root_fs: view.sizes.map(|(_, whole)| whole),
             labels: record.spec.labels.clone(),
             state: state_word(view),
             status: status(view, now),
-            host_config: BTreeMap::from([("NetworkMode", super::host_config::network_mode(record))]),
+            host_config: host_config(view),
             network_settings: Networks { networks: networks(view) },
             mounts: mounts(view),
         }
+    }
+}
+
+/// Its own name, and those that other containers know it by.
+fn names(view: View<'_>) -> Vec<String> {
+    let own = format!("/{}", view.record.spec.name);
+    let linked = view.linked.iter().map(|(owner, alias)| format!("/{owner}/{alias}"));
+    std::iter::once(own).chain(linked).collect()
+}
+
+fn host_config(view: View<'_>) -> Value {
+    let mut host = json!({ "NetworkMode": super::host_config::network_mode(view.record) });
+    if !view.record.spec.annotations.is_empty() {
+        host["Annotations"] = json!(view.record.spec.annotations);
+    }
+    host
+}
+
+/// Docker's word for whether a container works.
+pub(crate) fn health_word(status: HealthStatus) -> &'static str {
+    match status {
+        HealthStatus::Starting => "starting",
+        HealthStatus::Healthy => "healthy",
+        HealthStatus::Unhealthy => "unhealthy",
     }
 }
 
@@ -59,6 +92,7 @@ impl ContainerSummary {
 pub(crate) fn state_word(view: View<'_>) -> &'static str {
     match view.record.state {
         ContainerState::Created => "created",
+        ContainerState::Running { paused: true, .. } => "paused",
         ContainerState::Running { .. } => "running",
         ContainerState::Exited { .. } if view.restarting => "restarting",
         ContainerState::Exited { .. } => "exited",
@@ -69,8 +103,14 @@ pub(crate) fn state_word(view: View<'_>) -> &'static str {
 fn status(view: View<'_>, now: Timestamp) -> String {
     match &view.record.state {
         ContainerState::Created => "Created".to_owned(),
-        ContainerState::Running { started, .. } => {
-            format!("Up {}", human::duration(now.duration_since(*started)))
+        ContainerState::Running { started, paused, .. } => {
+            let up = format!("Up {}", human::duration(now.duration_since(*started)));
+            match (paused, view.health.map(|h| h.status)) {
+                (true, _) => format!("{up} (Paused)"),
+                (_, None) => up,
+                (_, Some(HealthStatus::Starting)) => format!("{up} (health: starting)"),
+                (_, Some(status)) => format!("{up} ({})", health_word(status)),
+            }
         }
         ContainerState::Exited { exit, finished, .. } => {
             let word = if view.restarting { "Restarting" } else { "Exited" };

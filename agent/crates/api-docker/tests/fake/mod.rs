@@ -1,6 +1,9 @@
 //! A host for the API's tests: containers in memory, but processes run in them are real children with real pipes and
 //! terminals, and their output is what a test says.
 
+#[allow(dead_code, reason = "not every program that shares this file asks this way")]
+pub(crate) mod client;
+
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use hull_api_docker::Api;
@@ -146,7 +149,12 @@ impl Runtime for Pretend {
         let (world, id) = (self.world.clone(), id.clone());
         let last = futures_util::stream::once(async move {
             let (_, at) = world.wait(&id).await?;
-            Ok(LogLine { stream: Stream::Stdout, at, bytes: b"bye\n".to_vec(), attributes: Default::default() })
+            Ok(LogLine {
+                stream: Stream::Stdout,
+                at,
+                bytes: b"bye\n".to_vec(),
+                attributes: Default::default(),
+            })
         });
         Ok(past.chain(last).boxed())
     }
@@ -198,6 +206,7 @@ impl Host {
             engine: engine.clone(),
             status: Arc::new(|| Box::pin(async { status() })),
             version: "0.1.0".into(),
+            root: dir.to_owned(),
             shutdown: Arc::new(move || telling.notify_one()),
         };
         let serving = tokio::spawn(hull_api_docker::serve(listener, api));
