@@ -4,7 +4,7 @@ use crate::disk::{DiskError, sync_file_system};
 use crate::manifest::Descriptor;
 use crate::records::Distributed;
 use crate::registry::{BlobStream, Client, RegistryError};
-use crate::snapshot::{Compression, Feed, UnpackError, Unpacked, feed};
+use crate::snapshot::{Compression, Feed, Form, UnpackError, Unpacked, feed};
 use crate::store::Inner;
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, WeakShared};
 use hull_model::Digest;
@@ -272,10 +272,18 @@ async fn keep(inner: &Arc<Inner>, (scratch, unpacked): Made, wanted: &Wanted) ->
         return Err(LayerError::DiffId { actual: unpacked.diff_id });
     }
     inner.layers().describe(&scratch, &unpacked, &[wanted.distributed()])?;
-    let root = inner.disk.root().to_owned();
-    inner.flush.run(move || sync_file_system(&root)).await?;
+    if inner.form == Form::Directory {
+        // Its files are too many to be flushed one by one.
+        let root = inner.disk.root().to_owned();
+        inner.flush.run(move || sync_file_system(&root)).await?;
+    }
     let (inner, diff_id) = (Arc::clone(inner), unpacked.diff_id);
-    let placed = spawn_blocking(move || inner.layers().place(&scratch, &diff_id));
+    let placed = spawn_blocking(move || {
+        if inner.form == Form::Erofs {
+            inner.layers().flush(scratch.path())?;
+        }
+        inner.layers().place(&scratch, &diff_id)
+    });
     placed.await.map_err(|_| LayerError::Cut)?.map_err(LayerError::from)
 }
 

@@ -1,14 +1,14 @@
 //! Layers that are here: their archives, what is known of them, and how new ones come in.
 
-use crate::disk::{DiskError, Scratch, sync_directory, sync_file_system};
+use crate::disk::{DiskError, Scratch, names, sync_directory, sync_file_system};
 use crate::layer::LayerError;
 use crate::records::{self, Distributed, LayerFacts, LayerRecord, json};
-use crate::snapshot::{Compression, Unpacked, open_archive, seal_layer, unpack};
+use crate::snapshot::{Compression, Form, Unpacked, open_archive, seal_layer, unpack};
 use crate::store::Inner;
 use hull_model::Digest;
 use hull_ports::StoredLayer;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -99,7 +99,7 @@ impl Layers<'_> {
         let stored = StoredLayer { diff_id: unpacked.diff_id.clone(), size: unpacked.archive };
         if !self.has(&stored.diff_id) {
             self.describe(&scratch, &unpacked, &[])?;
-            sync_file_system(self.0.disk.root())?;
+            self.flush(scratch.path())?;
             self.place(&scratch, &stored.diff_id)?;
         }
         Ok(stored)
@@ -122,6 +122,19 @@ impl Layers<'_> {
             fs::write(&file, bytes).map_err(DiskError::new("writing", &file))?;
         }
         Ok(())
+    }
+
+    /// Makes a layer that was made in `dir` durable. Blocks.
+    pub(crate) fn flush(self, dir: &Path) -> Result<(), DiskError> {
+        if self.0.form == Form::Directory {
+            return sync_file_system(self.0.disk.root());
+        }
+        // A handful of files; the whole file system may have much more to write that is none of ours.
+        for name in names(dir)? {
+            let path = dir.join(name);
+            File::open(&path).and_then(|file| file.sync_all()).map_err(DiskError::new("flushing", &path))?;
+        }
+        sync_directory(dir)
     }
 
     /// Moves a layer that is flushed from `scratch` to its place. Blocks.
@@ -157,7 +170,7 @@ impl Layers<'_> {
             return Err(LayerError::DiffId { actual: unpacked.diff_id });
         }
         self.write_records(&made, &unpacked, &facts.blobs)?;
-        sync_file_system(self.0.disk.root())?;
+        self.flush(&made)?;
         let target = self.0.disk.layer(layer.hex());
         let mut state = self.0.state();
         exchange(&made, &target).map_err(DiskError::new("replacing", &target))?;

@@ -67,6 +67,36 @@ impl Tar {
         self.raw(header, b"")
     }
 
+    /// An extended header for the next entry.
+    pub fn pax(self, records: &[(&str, &[u8])]) -> Self {
+        let mut data = Vec::new();
+        for (key, value) in records {
+            let rest = key.len() + value.len() + 3;
+            let length = (rest..).find(|n| n.to_string().len() + rest == *n).unwrap();
+            data.extend(format!("{length} {key}=").bytes().chain(value.iter().copied()).chain([b'\n']));
+        }
+        let header = Self::header("pax", b'x', 0o644, data.len() as u64);
+        self.raw(header, &data)
+    }
+
+    /// A file with holes, as GNU tar writes it since version 1.0 of its format.
+    pub fn sparse(self, path: &str, size: u64, segments: &[(u64, &[u8])]) -> Self {
+        let mut data = format!("{}\n", segments.len()).into_bytes();
+        for (offset, bytes) in segments {
+            data.extend(format!("{offset}\n{}\n", bytes.len()).bytes());
+        }
+        data.resize(data.len().next_multiple_of(512), 0);
+        data.extend(segments.iter().flat_map(|(_, bytes)| bytes.iter().copied()));
+        let records = [
+            ("GNU.sparse.major", "1".to_owned()),
+            ("GNU.sparse.minor", "0".to_owned()),
+            ("GNU.sparse.name", path.to_owned()),
+            ("GNU.sparse.realsize", size.to_string()),
+        ];
+        let records: Vec<(&str, &[u8])> = records.iter().map(|(k, v)| (*k, v.as_bytes())).collect();
+        self.pax(&records).file("GNUSparseFile.0/x", &data)
+    }
+
     pub fn end(mut self) -> Vec<u8> {
         self.bytes.resize(self.bytes.len() + 1024, 0);
         self.bytes
