@@ -14,6 +14,8 @@ mod configuration;
 mod disk;
 mod distribution;
 mod erofs;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod images;
 mod layer;
 mod layers;

@@ -13,3 +13,8 @@ mod save;
 
 pub(crate) use load::load;
 pub(crate) use save::save;
+
+#[cfg(fuzzing)]
+pub(crate) fn fuzzing(bytes: &[u8]) {
+    let _ = layout::parse(bytes);
+}

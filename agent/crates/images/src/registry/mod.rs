@@ -25,3 +25,19 @@ pub(crate) use login::login;
 pub(crate) use search::search;
 pub(crate) use transport::Timeouts;
 pub(crate) use upload::{Content, Mounting, Sent};
+
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    /// What stands in headers and in answers that are no documents.
+    pub(crate) fn answers(bytes: &[u8]) {
+        let _ = super::session::complaint(bytes);
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            let _ = super::challenge::parse(text);
+            let (one, other) = text.split_at(text.floor_char_boundary(text.len() / 2));
+            assert!(super::challenge::same_site(one, one));
+            if super::challenge::same_site(one, other) && one != other {
+                assert!(one.contains('.') || one.eq_ignore_ascii_case(other));
+            }
+        }
+    }
+}
