@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Host, alive, until, within};
-use hull_ports::Runtime as _;
+use hull_ports::{AttachSpec, Bundle, Runtime as _};
 use hull_runtime::Driver;
 use hull_sys::socket;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -11,6 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -54,11 +56,15 @@ impl Manager {
         for (index, (name, fd)) in self.store.iter().enumerate() {
             fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
             // Moved away first, so that no number is taken before it was copied.
-            script.push_str(&format!(" {}<&{}", 100 + index, fd.as_raw_fd()));
+            script.push_str(&format!(" {}<&{}", 200 + index, fd.as_raw_fd()));
             names.push(name.clone());
         }
+        // Nothing but what is passed: a second copy of a pipe's end would keep its reader waiting.
+        for fd in self.store.values() {
+            script.push_str(&format!(" {}<&-", fd.as_raw_fd()));
+        }
         for index in 0..names.len() {
-            script.push_str(&format!(" {}<&{} {}<&-", 3 + index, 100 + index, 100 + index));
+            script.push_str(&format!(" {}<&{} {}<&-", 3 + index, 200 + index, 200 + index));
         }
         script.push_str("\nexport LISTEN_PID=$$\nexec \"$0\" \"$@\"");
         let child = Command::new("bash")
@@ -130,6 +136,49 @@ async fn terminals_and_exit_codes_survive_in_the_fd_store() {
         manager.store.keys().eq(["socket"])
     })
     .await;
+    within(driver.reset()).await.unwrap();
+    assert!(service.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn clients_stay_attached_when_the_supervisor_is_replaced() {
+    let host = Host::new().await;
+    host.driver.reset().await.unwrap();
+    let mut manager = Manager::new(host.directory.path());
+    let mut service = manager.start(host.directory.path());
+    let directory = host.directory.path();
+    let driver = Driver::connect(&directory.join("run"), &directory.join("state"), None).await.unwrap();
+    let bundle = Bundle { stdin_open: true, stdin_once: true, ..host.bundle(&["cat"]) };
+    let all = AttachSpec { stdin: true, stdout: true, stderr: true };
+    let io = driver.attach(&bundle.id, &all).await.unwrap();
+    driver.start(&bundle).await.unwrap();
+    let (mut stdin, mut stdout) = (File::from(io.stdin.unwrap()), File::from(io.stdout.unwrap()));
+    let mut echo = |words: &str| {
+        stdin.write_all(words.as_bytes()).unwrap();
+        let mut answer = vec![0; words.len()];
+        stdout.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, words.as_bytes());
+    };
+    echo("one\n");
+    for words in ["two\n", "three\n"] {
+        kill(Pid::from_raw(service.id() as i32), Signal::SIGTERM).unwrap();
+        assert!(service.wait().unwrap().success());
+        manager.listen();
+        let kept = manager.store.keys().filter(|name| name.starts_with("attach-") || name.starts_with("stdin-"));
+        assert_eq!(kept.count(), 4, "{:?}", manager.store.keys());
+        service = manager.start(directory);
+        driver.list().await.unwrap();
+        manager.listen();
+        assert!(manager.store.keys().all(|name| name == "socket" || name.starts_with("pidfd-")));
+        echo(words);
+    }
+    // The end of the input, and of the container, is seen by everybody.
+    drop(stdin);
+    let mut rest = Vec::new();
+    stdout.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"");
+    assert_eq!(within(driver.wait(&bundle.id)).await.unwrap().0.code, 0);
+    assert_eq!(common::text(&host.lines(&bundle.id, &Default::default()).await), "one\ntwo\nthree\n");
     within(driver.reset()).await.unwrap();
     assert!(service.wait().unwrap().success());
 }

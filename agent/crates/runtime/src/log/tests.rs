@@ -270,3 +270,42 @@ fn a_compressed_file_that_is_broken_costs_its_own_lines() {
         assert!(text(&read(&place, Some(100)).0).ends_with("line 59\n"));
     }
 }
+
+#[test]
+fn the_journal_is_told_and_a_copy_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("journal");
+    let journal = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    let id = ContainerId::from_random([7; 32]);
+    let pairs = |list: &[(&str, &str)]| list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let config = LogConfig {
+        driver: LogDriver::Journald,
+        options: pairs(&[("tag", "web/1"), ("container-name", "web"), ("image-name", "busybox:1")]),
+        attributes: pairs(&[("com.example.a-b", "x\ny"), ("_9", "nine")]),
+        ..LogConfig::default()
+    };
+    std::fs::create_dir(directory.path().join("log")).unwrap();
+    let mut writer = Writer::open(directory.path(), &id, &config, &socket).unwrap();
+    writer.piece(Source::Stdout, Timestamp::UNIX_EPOCH, b"hello\n");
+    writer.piece(Source::Stderr, Timestamp::UNIX_EPOCH, b"part");
+    writer.flush();
+    let mut buffer = [0u8; 4096];
+    let mut next = || {
+        let length = journal.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    let fields = format!(
+        "CONTAINER_ID={}\nCONTAINER_ID_FULL={id}\nCONTAINER_NAME=web\nCONTAINER_TAG=web/1\nIMAGE_NAME=busybox:1\n\
+         SYSLOG_IDENTIFIER=web/1\n9=nine\nCOM_EXAMPLE_A_B\n\u{3}\0\0\0\0\0\0\0x\ny\n",
+        id.short()
+    );
+    assert_eq!(next(), format!("MESSAGE=hello\nPRIORITY=6\n{fields}"));
+    assert_eq!(next(), format!("MESSAGE=part\nPRIORITY=3\nCONTAINER_PARTIAL_MESSAGE=true\n{fields}"));
+    let copy = Place::of(directory.path(), &id, &config);
+    assert_eq!(text(&read(&copy, None).0), "hello\npart");
+    // A journal that is restarted costs what was said meanwhile, and that is counted.
+    drop(journal);
+    std::fs::remove_file(&socket).unwrap();
+    writer.piece(Source::Stdout, Timestamp::UNIX_EPOCH, b"lost\n");
+    assert!(writer.has_room() && writer.finish().is_none());
+}
