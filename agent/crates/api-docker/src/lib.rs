@@ -18,6 +18,8 @@ mod events;
 mod exec;
 mod filters;
 pub mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod hull;
 pub mod human;
 mod images;

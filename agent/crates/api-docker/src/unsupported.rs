@@ -5,9 +5,9 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ("POST", "/build", "building images"),
     ("POST", "/session", "building images with BuildKit"),
     ("POST", "/grpc", "building images with BuildKit"),
-    ("*", "/networks/**", "changing networks by hand"),
-    ("*", "/volumes/**", "changing volumes by hand"),
-    ("PUT", "/volumes/*", "changing volumes by hand"),
+    ("POST", "/networks/*/connect", "connecting a container with a further network"),
+    ("POST", "/networks/*/disconnect", "disconnecting a container from a network"),
+    ("PUT", "/volumes/*", "changing cluster volumes"),
     ("*", "/plugins/**", "plug-ins"),
 ];
 
@@ -36,13 +36,9 @@ mod tests {
 
     #[test]
     fn dockers_other_operations_are_known() {
-        assert_eq!(operation("POST", "/containers/create"), Some("creating containers by hand"));
-        assert_eq!(
-            operation("PUT", "/containers/web/archive"),
-            Some("copying files into and out of a container")
-        );
         assert_eq!(operation("POST", "/build"), Some("building images"));
-        assert_eq!(operation("POST", "/networks/create"), Some("changing networks by hand"));
+        let connect = operation("POST", "/networks/front/connect");
+        assert_eq!(connect, Some("connecting a container with a further network"));
         assert_eq!(operation("GET", "/containers/web/nothing"), None);
         assert_eq!(operation("GET", "/"), None);
     }

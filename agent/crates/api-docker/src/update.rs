@@ -156,7 +156,7 @@ mod tests {
         ContainerRecord {
             id: hull_model::ContainerId::from_random([1; 32]),
             spec,
-            image: hull_model::Digest::of(b"image"),
+            image: hull_model::Digest::from_sha256([1; 32]),
             owner: hull_model::Owner::Docker,
             created: jiff::Timestamp::UNIX_EPOCH,
             state: hull_model::ContainerState::Created,

@@ -142,3 +142,9 @@ pub(crate) async fn prune(Shared(state): Shared<State>, RawQuery(query): RawQuer
     let gone = Some(gone).filter(|g| !g.is_empty());
     Ok(Json(json!({ "ContainersDeleted": gone, "SpaceReclaimed": bytes })).into_response())
 }
+
+/// Whether a list could be asked for so.
+#[cfg(fuzzing)]
+pub(crate) fn wanted(filters: Option<&str>) -> bool {
+    Wanted::read(filters).is_ok()
+}

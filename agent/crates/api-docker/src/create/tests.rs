@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 fn image() -> Image {
     Image {
-        id: Digest::of(b"image"),
-        manifest: Digest::of(b"manifest"),
+        id: Digest::from_sha256([1; 32]),
+        manifest: Digest::from_sha256([2; 32]),
         references: [Reference::parse("busybox").unwrap()].into(),
         layers: Vec::new(),
         config: ImageConfig {

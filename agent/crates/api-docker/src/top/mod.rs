@@ -64,6 +64,12 @@ fn table(
     (columns.iter().map(|(title, _)| title.clone()).collect(), processes.map(row).collect())
 }
 
+/// Whether ps knows such options.
+#[cfg(fuzzing)]
+pub(crate) fn columns(text: &str) -> bool {
+    options::columns(text).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,8 +13,8 @@ use hull_model::{
     MountKind, MountSpec, NetworkSpec, Owner, Phase, PortSpec, Protocol, VolumeSpec,
 };
 use hull_ports::{
-    Bundle, Drivers, Error, ExecIo, ExecSpec, LogLine, LogOptions, LogStream, ProcessRecord, Result, Runtime,
-    RuntimeEvent, Started, Stream,
+    AttachIo, AttachSpec, Bundle, Drivers, Error, ExecIo, ExecSpec, LogLine, LogOptions, LogStream,
+    ProcessRecord, Result, Runtime, RuntimeEvent, Started, Stats, Stream,
 };
 use hull_testkit::{World, container, name};
 use jiff::Timestamp;
@@ -30,6 +30,23 @@ use tokio::sync::{Notify, broadcast};
 pub(crate) struct Pretend {
     world: World,
     children: Mutex<HashMap<String, Child>>,
+    attached: Attached,
+}
+
+/// The container's ends of streams that clients are attached to.
+pub(crate) struct Far {
+    /// What clients type is read from here.
+    pub(crate) stdin: std::fs::File,
+    /// What is written here, clients see.
+    pub(crate) stdout: std::fs::File,
+    /// Likewise.
+    pub(crate) stderr: std::fs::File,
+}
+
+pub(crate) type Attached = Arc<Mutex<Vec<Far>>>;
+
+fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| Error::retryable("making a pipe").because(e))
 }
 
 fn failed(doing: &'static str) -> impl Fn(std::io::Error) -> Error {
@@ -159,6 +176,36 @@ impl Runtime for Pretend {
         Ok(past.chain(last).boxed())
     }
 
+    async fn attach(&self, _id: &ContainerId, spec: &AttachSpec) -> Result<AttachIo> {
+        let ((input, stdin), (stdout, output), (stderr, errors)) = (pipe()?, pipe()?, pipe()?);
+        let far = Far { stdin: input.into(), stdout: output.into(), stderr: errors.into() };
+        self.attached.lock().unwrap().push(far);
+        Ok(AttachIo {
+            stdin: spec.stdin.then_some(stdin),
+            stdout: spec.stdout.then_some(stdout),
+            stderr: spec.stderr.then_some(stderr),
+        })
+    }
+
+    async fn processes(&self, _id: &ContainerId) -> Result<Vec<i32>> {
+        Ok(vec![i32::try_from(std::process::id()).unwrap_or(1)])
+    }
+
+    async fn stats(&self, id: &ContainerId) -> Result<Stats> {
+        match Runtime::list(&self.world).await?.iter().any(|p| p.id == *id && p.exit.is_none()) {
+            true => Ok(Stats { cpu_total: 5, pids: 1, ..Stats::default() }),
+            false => Err(Error::conflict(format!("container {id} is not running"))),
+        }
+    }
+
+    async fn pause(&self, id: &ContainerId) -> Result<()> {
+        Runtime::pause(&self.world, id).await
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<()> {
+        Runtime::resume(&self.world, id).await
+    }
+
     async fn remove(&self, id: &ContainerId) -> Result<()> {
         Runtime::remove(&self.world, id).await
     }
@@ -180,6 +227,9 @@ pub(crate) struct Host {
     /// Told when the agent was asked to exit.
     #[allow(dead_code, reason = "only some of the programs that share this file end a host")]
     pub(crate) exited: Arc<Notify>,
+    /// The other ends of what clients are attached to.
+    #[allow(dead_code, reason = "only some of the programs that share this file attach")]
+    pub(crate) attached: Attached,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
@@ -193,7 +243,9 @@ impl Host {
     /// Starts a host below a directory: `web` declared in the host spec and running, `job` made by hand and ended with 3.
     pub(crate) async fn start(dir: &Path) -> Self {
         let world = World::with_images(&["web:1", "job"]);
-        let runtime = Pretend { world: world.clone(), children: Mutex::default() };
+        let attached = Attached::default();
+        let runtime =
+            Pretend { world: world.clone(), children: Mutex::default(), attached: attached.clone() };
         let drivers = Drivers { runtime: Arc::new(runtime), ..world.drivers() };
         let ledger = Ledger::open(&dir.join("ledger.sqlite")).unwrap();
         let settings = Settings { files_dir: dir.join("etc"), boot: "boot".into(), seccomp: no_filter };
@@ -210,7 +262,7 @@ impl Host {
             shutdown: Arc::new(move || telling.notify_one()),
         };
         let serving = tokio::spawn(hull_api_docker::serve(listener, api));
-        let host = Self { world, engine, socket, exited, serving };
+        let host = Self { world, engine, socket, exited, attached, serving };
         host.populate().await;
         host
     }
