@@ -3,14 +3,18 @@
 //! All or nothing: with one error there are no workloads, so that the last good ones keep running. A key of Compose that
 //! this host cannot honour yet is an error that names it; only `x-…` keys are skipped.
 
+mod block;
 mod declared;
 mod endpoints;
 mod environment;
+mod health;
 mod interpolate;
+mod isolation;
 mod keys;
 mod limits;
 mod mounts;
 mod ports;
+mod process;
 mod security;
 mod service;
 mod shell_words;
@@ -99,6 +103,23 @@ fn containers(
         for (dependency, path) in &service.depends_on {
             if let Some(found) = report.take(find_dependency(dependency, path, &service.key, &names)) {
                 spec.depends_on.extend(found.iter().cloned());
+            }
+        }
+        for join in &service.joins {
+            let Some(found) = report.take(find_dependency(&join.service, &join.path, &service.key, &names))
+            else {
+                continue;
+            };
+            match found.first() {
+                Some(first) => {
+                    join.settle(&mut spec, first.as_str());
+                    spec.depends_on.extend((!spec.depends_on.contains(first)).then(|| first.clone()));
+                }
+                None => report.error(crate::node::Issue {
+                    path: join.path.clone(),
+                    reason: format!("{} has no container to share with", join.service),
+                    remedy: "give it a replica".to_owned(),
+                }),
             }
         }
         for name in service.container_names() {

@@ -74,18 +74,6 @@ fn is_alias(text: &str) -> bool {
     is_hostname(&text.replace('_', "a"))
 }
 
-/// Reads `network_mode`: whether the service has networks at all.
-pub(super) fn has_networks(node: &Node<'_>) -> Read<bool> {
-    match node.text("network_mode: none")? {
-        "none" => Ok(false),
-        "bridge" | "default" => Ok(true),
-        other => Err(node.issue(
-            format!("the network mode {other:?} is not supported yet"),
-            "publish ports instead, or use network_mode: none for no network at all",
-        )),
-    }
-}
-
 /// Reads `extra_hosts`: `name:address`, `name=address` or a mapping; `host-gateway` is an address too.
 pub(super) fn extra_hosts(node: &Node<'_>) -> Read<BTreeMap<String, String>> {
     let example = "extra_hosts: [\"db:10.0.0.5\"]";
@@ -133,4 +121,14 @@ pub(super) fn dns_search(node: &Node<'_>) -> Read<Vec<String>> {
         good.then(|| text.to_owned()).ok_or_else(|| item.expected("a domain", "example.org"))
     };
     node.one_or_many("dns_search: [example.org]")?.iter().map(domain).collect()
+}
+
+/// Reads `dns_opt`: options of the resolver.
+pub(super) fn dns_options(node: &Node<'_>) -> Read<Vec<String>> {
+    let option = |item: &Node<'_>| {
+        let text = item.text("use-vc")?;
+        let good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        good.then(|| text.to_owned()).ok_or_else(|| item.expected("an option of resolv.conf(5)", "use-vc"))
+    };
+    node.items("dns_opt: [use-vc]")?.iter().map(option).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::mounts::bytes;
 use crate::node::{Node, Read};
-use hull_model::{LogConfig, Resources, RestartPolicy, Ulimit};
+use hull_model::{LogConfig, LogDriver, Resources, RestartPolicy, Ulimit, parse_duration};
 use std::collections::BTreeMap;
 
 /// Resource limits by the names that Compose and setrlimit(2) use.
@@ -96,12 +96,37 @@ pub(super) fn nano_cpus(node: &Node<'_>) -> Read<u64> {
     Ok((number * 1e9).round() as u64)
 }
 
-/// Memory and swap together.
+/// Memory and swap together; -1 is no limit of swap.
 pub(super) fn memory_and_swap(node: &Node<'_>) -> Read<u64> {
     if node.scalar("1g")? == "-1" {
-        return Err(node.issue("unlimited swap is not supported yet", "write a size, or remove it"));
+        return Ok(u64::MAX);
     }
     bytes(node)
+}
+
+/// Microseconds, or a duration; -1 is no limit.
+pub(super) fn cpu_quota(node: &Node<'_>) -> Read<i64> {
+    if node.scalar("50000")? == "-1" {
+        return Ok(-1);
+    }
+    Ok(i64::try_from(microseconds(node)?).unwrap_or(i64::MAX))
+}
+
+/// Microseconds, or a duration, from 1 ms to 1 s.
+pub(super) fn cpu_period(node: &Node<'_>) -> Read<u64> {
+    let period = microseconds(node)?;
+    let good = (1000..=1_000_000).contains(&period);
+    if good { Ok(period) } else { Err(node.expected("a period from 1ms to 1s", "100000")) }
+}
+
+fn microseconds(node: &Node<'_>) -> Read<u64> {
+    let text = node.scalar("50000")?;
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        return node.integer(1000..=u64::MAX);
+    }
+    let duration =
+        parse_duration(&text).map_err(|e| node.issue(e.to_string(), "write it like 50000 or 50ms"))?;
+    Ok(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// Number of processes; -1 is no limit.
@@ -207,32 +232,60 @@ fn ulimit(node: &Node<'_>) -> Read<Ulimit> {
     }
 }
 
-/// Reads `logging`: rotated files.
+/// Reads `logging`. Rotation is on unless it is told otherwise.
 pub(super) fn logging(node: &Node<'_>) -> Read<LogConfig> {
     let mut log = LogConfig::default();
-    for (key, value) in node.entries("logging: {options: {max-size: 10m, max-file: \"3\"}}")? {
-        match key {
-            _ if value.is_null() || key.starts_with("x-") => {}
-            "driver" => match value.text("json-file")? {
-                "json-file" | "local" => {}
-                other => {
-                    let remedy = "use json-file or local, or remove it";
-                    return Err(value.issue(format!("the log driver {other:?} is not supported"), remedy));
-                }
-            },
-            "options" => {
-                for (option, value) in value.entries("{max-size: 10m}")? {
-                    match option {
-                        "max-size" => {
-                            log.max_size = Some(bytes(&value)?).filter(|n| *n > 0).unwrap_or(log.max_size)
-                        }
-                        "max-file" => log.max_files = value.integer(1..=1000)? as u32,
-                        _ => return Err(node.unknown(option, ["max-size", "max-file"])),
-                    }
-                }
+    let entries = node.entries("logging: {options: {max-size: 10m, max-file: \"3\"}}")?;
+    for (key, value) in entries.iter().filter(|(key, value)| !value.is_null() && !key.starts_with("x-")) {
+        match *key {
+            "driver" => {
+                let name = value.text("json-file")?;
+                log.driver = log_driver(name).ok_or_else(|| {
+                    let remedy = "use json-file, local, journald, syslog or none, or remove it";
+                    value.issue(format!("the log driver {name:?} is not supported"), remedy)
+                })?;
             }
+            "options" => {}
             _ => return Err(node.unknown(key, ["driver", "options"])),
         }
     }
+    for (_, options) in entries.iter().filter(|(key, value)| *key == "options" && !value.is_null()) {
+        for (option, value) in options.entries("{max-size: 10m}")? {
+            log_option(option, &value, options, &mut log)?;
+        }
+    }
     Ok(log)
+}
+
+fn log_driver(name: &str) -> Option<LogDriver> {
+    use LogDriver::{Journald, JsonFile, Local, None, Syslog};
+    [JsonFile, Local, Journald, Syslog, None].into_iter().find(|driver| driver.as_str() == name)
+}
+
+fn log_option(option: &str, value: &Node<'_>, options: &Node<'_>, log: &mut LogConfig) -> Read<()> {
+    let files = matches!(log.driver, LogDriver::JsonFile | LogDriver::Local);
+    match (option, log.driver) {
+        ("mode", _) => match value.text("non-blocking")? {
+            "blocking" => log.non_blocking = false,
+            "non-blocking" => log.non_blocking = true,
+            _ => return Err(value.expected("a mode", "blocking or non-blocking")),
+        },
+        ("max-size", _) if files => {
+            log.max_size = Some(bytes(value)?).filter(|n| *n > 0).unwrap_or(log.max_size)
+        }
+        ("max-file", _) if files => log.max_files = value.integer(1..=1000)? as u32,
+        ("compress", _) if files => log.compress = value.boolean()?,
+        ("syslog-address" | "syslog-facility" | "syslog-format" | "tag", LogDriver::Syslog)
+        | ("tag", LogDriver::Journald) => {
+            log.options.insert(option.to_owned(), value.scalar("udp://192.0.2.1:514")?);
+        }
+        _ => {
+            let driver = log.driver.as_str();
+            let known = ["max-size", "max-file", "compress", "mode", "tag", "syslog-address"];
+            let issue = options.unknown(option, known);
+            let reason = format!("{option:?} is not an option of the log driver {driver}");
+            return Err(crate::node::Issue { reason, ..issue });
+        }
+    }
+    Ok(())
 }

@@ -42,15 +42,17 @@ fn short(node: &Node<'_>, declared: &Declared) -> Read<MountSpec> {
         [_] => return Err(anonymous(node)),
         _ => return Err(node.issue(format!("{text:?} is not a mount"), format!("write it like {EXAMPLE}"))),
     };
-    let mut read_only = false;
+    let (mut read_only, mut options) = (false, MountOptions::default());
     for option in mode.split(',') {
         match option {
             "ro" => read_only = true,
-            "rw" => {}
+            // Nothing is labelled, and every view of a file is the same.
+            "rw" | "z" | "Z" | "cached" | "delegated" | "consistent" => {}
+            "nocopy" => options.no_copy = true,
+            way if is_propagation(way) => options.propagation = Some(way.to_owned()),
             _ => {
-                return Err(
-                    node.issue(format!("the mode {option:?} is not supported"), "use ro, rw or nothing")
-                );
+                let remedy = "use ro, rw, z, nocopy, a way of propagation like rslave, or nothing";
+                return Err(node.issue(format!("the mode {option:?} is not supported"), remedy));
             }
         }
     }
@@ -60,7 +62,12 @@ fn short(node: &Node<'_>, declared: &Declared) -> Read<MountSpec> {
         path if path.starts_with(['.', '~']) => return Err(relative(path, node)),
         name => MountKind::Volume { name: declared.volume(name, node)? },
     };
-    Ok(MountSpec { kind, target: target(target_text, node)?, read_only, options: MountOptions::default() })
+    Ok(MountSpec { kind, target: target(target_text, node)?, read_only, options })
+}
+
+/// Ways in which mounts spread (mount_namespaces(7)).
+fn is_propagation(text: &str) -> bool {
+    ["private", "rprivate", "slave", "rslave", "shared", "rshared"].contains(&text)
 }
 
 fn anonymous(node: &Node<'_>) -> crate::node::Issue {
@@ -83,6 +90,7 @@ struct Long<'a> {
     create: Option<bool>,
     size: Option<u64>,
     mode: Option<u32>,
+    options: MountOptions,
 }
 
 fn long(node: &Node<'_>, declared: &Declared) -> Read<MountSpec> {
@@ -108,7 +116,7 @@ fn long(node: &Node<'_>, declared: &Declared) -> Read<MountSpec> {
     let kind = long_kind(&long, node, declared)?;
     let target =
         long.target.ok_or_else(|| node.issue("target is missing", format!("write it like {example}")))?;
-    Ok(MountSpec { kind, target, read_only: long.read_only, options: MountOptions::default() })
+    Ok(MountSpec { kind, target, read_only: long.read_only, options: long.options })
 }
 
 fn kind_options(kind: &str, node: &Node<'_>, long: &mut Long<'_>) -> Read<()> {
@@ -118,14 +126,51 @@ fn kind_options(kind: &str, node: &Node<'_>, long: &mut Long<'_>) -> Read<()> {
             ("bind", "create_host_path") => long.create = Some(value.boolean()?),
             ("tmpfs", "size") => long.size = Some(bytes(&value)?),
             ("tmpfs", "mode") => long.mode = Some(mode(&value)?),
-            ("bind", "propagation" | "recursive" | "selinux")
-            | ("volume", "nocopy" | "subpath" | "labels") => {
+            ("bind", "propagation") => {
+                let way = value.text("rslave")?;
+                if !is_propagation(way) {
+                    return Err(value.expected("a way of propagation", "rslave"));
+                }
+                long.options.propagation = Some(way.to_owned());
+            }
+            ("bind", "recursive") => recursive(&value, &mut long.options)?,
+            // This host labels nothing.
+            ("bind", "selinux") => _ = value.text("z")?,
+            ("volume", "nocopy") => long.options.no_copy = value.boolean()?,
+            ("volume", "subpath") => long.options.subpath = Some(subpath(&value)?),
+            ("volume", "labels") => {
                 return Err(value.issue(format!("{key} is not supported yet"), "remove it"));
             }
-            _ => return Err(node.unknown(key, ["create_host_path", "size", "mode"])),
+            _ => {
+                return Err(node.unknown(
+                    key,
+                    ["create_host_path", "propagation", "recursive", "nocopy", "subpath", "size", "mode"],
+                ));
+            }
         }
     }
     Ok(())
+}
+
+/// How far a bind reaches, and how far it is read-only.
+fn recursive(node: &Node<'_>, options: &mut MountOptions) -> Read<()> {
+    match node.text("enabled")? {
+        "enabled" => {}
+        "disabled" => options.not_recursive = true,
+        "writable" => options.writable_below = true,
+        "readonly" => options.recursive_read_only = true,
+        _ => return Err(node.expected("how far a bind reaches", "enabled, disabled, writable or readonly")),
+    }
+    Ok(())
+}
+
+fn subpath(node: &Node<'_>) -> Read<String> {
+    let text = node.text("conf/app")?;
+    let inside = Path::new(text).components().all(|part| matches!(part, Component::Normal(_)));
+    match !text.is_empty() && inside && !text.contains(['\0', ',']) {
+        true => Ok(text.to_owned()),
+        false => Err(node.issue(format!("{text:?} is not a path inside a volume"), "write it like conf/app")),
+    }
 }
 
 fn long_kind(long: &Long<'_>, node: &Node<'_>, declared: &Declared) -> Read<MountKind> {
@@ -156,6 +201,7 @@ fn tmpfs_entry(node: &Node<'_>) -> Read<MountSpec> {
     let text = node.text("/run:size=64m,mode=1777")?;
     let (path, options) = text.split_once(':').unwrap_or((text, ""));
     let (mut size, mut permissions, mut read_only) = (None, None, false);
+    let mut more = Vec::new();
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option.split_once('=').unwrap_or((option, "")) {
             ("size", value) => {
@@ -165,11 +211,19 @@ fn tmpfs_entry(node: &Node<'_>) -> Read<MountSpec> {
             }
             ("mode", value) => permissions = Some(octal(value, node)?),
             ("ro", "") => read_only = true,
-            // Always so, as in Docker.
+            ("uid" | "gid", value) if value.parse::<u32>().is_ok() => more.push(option.to_owned()),
+            ("nr_inodes", value) if parse_bytes(value).is_ok() => more.push(option.to_owned()),
+            // The first four are so already, as in Docker.
             ("rw" | "nosuid" | "nodev" | "noexec", "") => {}
+            ("exec" | "suid" | "dev" | "noatime" | "nodiratime" | "relatime" | "strictatime", "") => {
+                more.push(option.to_owned());
+            }
             _ => {
                 let reason = format!("the option {option:?} is not supported");
-                return Err(node.issue(reason, "use size=, mode= and ro, or remove it"));
+                return Err(node.issue(
+                    reason,
+                    "use size=, mode=, uid=, gid=, nr_inodes=, exec, suid, dev and ro, or remove it",
+                ));
             }
         }
     }
@@ -177,7 +231,7 @@ fn tmpfs_entry(node: &Node<'_>) -> Read<MountSpec> {
         kind: MountKind::Tmpfs { size, mode: permissions },
         target: target(path, node)?,
         read_only,
-        options: MountOptions::default(),
+        options: MountOptions { tmpfs: more, ..MountOptions::default() },
     })
 }
 

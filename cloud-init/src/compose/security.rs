@@ -82,8 +82,16 @@ pub(super) fn security_opt(node: &Node<'_>, spec: &mut ContainerSpec) -> Read<()
             "no-new-privileges" | "no-new-privileges:true" => spec.no_new_privileges = true,
             "no-new-privileges:false" => spec.no_new_privileges = false,
             "seccomp:unconfined" => spec.seccomp = SeccompChoice::Unconfined,
+            // This host labels nothing.
+            "label:disable" => {}
+            "systempaths:unconfined" => {
+                (spec.masked_paths, spec.readonly_paths) = (Some(Vec::new()), Some(Vec::new()));
+            }
+            option if option.strip_prefix("apparmor:").is_some_and(|profile| !profile.is_empty()) => {
+                spec.apparmor = option.strip_prefix("apparmor:").map(str::to_owned);
+            }
             _ => {
-                let remedy = "no-new-privileges and seccomp:unconfined are supported; remove it";
+                let remedy = "no-new-privileges, seccomp:unconfined, apparmor:, label:disable and systempaths:unconfined are supported";
                 return Err(item.issue(format!("the option {text:?} is not supported yet"), remedy));
             }
         }

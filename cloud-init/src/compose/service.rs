@@ -1,11 +1,13 @@
 //! One service.
 
 use super::declared::Declared;
-use super::{Variables, endpoints, environment, keys, limits, mounts, ports, security, shell_words};
-use crate::cloud_config::is_hostname;
+use super::{
+    Variables, block, endpoints, environment, health, isolation, keys, limits, mounts, ports, process,
+    security,
+};
 use crate::node::{Node, Read};
 use crate::report::Report;
-use hull_model::{ContainerSpec, MountSpec, Name, Reference, RestartPolicy, parse_duration};
+use hull_model::{ContainerSpec, MountSpec, Name, RestartPolicy};
 
 /// A service, before its replicas become containers.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(super) struct Service {
     pub(super) spec: ContainerSpec,
     /// Services it depends on, each with the place that says so.
     pub(super) depends_on: Vec<(String, String)>,
+    /// What it shares with other services.
+    pub(super) joins: Vec<isolation::Join>,
     replicas: Option<u32>,
 }
 
@@ -42,6 +46,7 @@ struct Draft {
     tmpfs: Vec<MountSpec>,
     networks: Option<endpoints::Endpoints>,
     has_networks: bool,
+    joins: Vec<isolation::Join>,
 }
 
 /// Reads a service; every mistake in it is reported. `None` if there was one.
@@ -57,7 +62,7 @@ pub(super) fn read(
     let name = report.take(Name::new(key).map_err(|e| node.issue(e.to_string(), "choose another name")))?;
     let image = entries.iter().find(|(key, value)| *key == "image" && !value.is_null());
     let image = match image {
-        Some((_, value)) => self::image(value),
+        Some((_, value)) => process::image(value),
         None if entries.iter().any(|(key, _)| *key == "build") => return unsupported_build(&entries, report),
         None => Err(node.issue("image is missing", "add image: registry.example.org/team/app:1")),
     };
@@ -71,6 +76,7 @@ pub(super) fn read(
         tmpfs: Vec::new(),
         networks: None,
         has_networks: true,
+        joins: Vec::new(),
     };
     for (name, value) in &entries {
         if value.is_null() || name.starts_with("x-") {
@@ -80,6 +86,7 @@ pub(super) fn read(
             .and_then(|known| {
                 if known { Ok(true) } else { read_surroundings(name, value, key, &mut draft, declared) }
             })
+            .and_then(|known| if known { Ok(true) } else { read_isolation(name, value, &mut draft) })
             .and_then(|known| if known { Ok(()) } else { Err(refuse(name, value, node)) });
         if let Err(issue) = read {
             report.error(issue);
@@ -117,12 +124,12 @@ fn read_process(
     match key {
         // Read first.
         "image" => {}
-        "command" => spec.command = Some(command(node)?),
-        "entrypoint" => spec.entrypoint = Some(command(node)?),
+        "command" => spec.command = Some(process::command(node)?),
+        "entrypoint" => spec.entrypoint = Some(process::command(node)?),
         "environment" => spec.env = environment::environment(node, variables, report)?,
         "labels" => spec.labels = environment::labels(node)?,
-        "working_dir" => spec.working_dir = Some(working_dir(node)?),
-        "user" => spec.user = Some(user(node)?),
+        "working_dir" => spec.working_dir = Some(process::working_dir(node)?),
+        "user" => spec.user = Some(process::user(node)?),
         "group_add" => {
             let items = node.items("group_add: [audio]")?;
             spec.group_add = items.iter().map(|item| item.scalar("audio")).collect::<Read<_>>()?;
@@ -132,8 +139,8 @@ fn read_process(
         "privileged" => spec.privileged = node.boolean()?,
         "read_only" => spec.read_only = node.boolean()?,
         "security_opt" => security::security_opt(node, spec)?,
-        "stop_signal" => spec.stop_signal = Some(signal(node)?),
-        "stop_grace_period" => spec.stop_grace_seconds = Some(seconds(node)?),
+        "stop_signal" => spec.stop_signal = Some(process::signal(node)?),
+        "stop_grace_period" => spec.stop_grace_seconds = Some(process::seconds(node)?),
         "init" => spec.init = node.boolean()?,
         "tty" => spec.tty = node.boolean()?,
         "stdin_open" => spec.stdin_open = node.boolean()?,
@@ -146,7 +153,14 @@ fn read_process(
         "memswap_limit" => spec.resources.memory_swap = Some(limits::memory_and_swap(node)?),
         "cpus" => spec.resources.nano_cpus = Some(limits::nano_cpus(node)?),
         "cpu_shares" => spec.resources.cpu_shares = Some(node.integer(2..=262_144)?),
+        "cpu_quota" => spec.resources.cpu_quota = Some(limits::cpu_quota(node)?),
+        "cpu_period" => spec.resources.cpu_period = Some(limits::cpu_period(node)?),
         "cpuset" => spec.resources.cpuset = Some(limits::cpuset(node)?),
+        "mem_swappiness" => spec.resources.memory_swappiness = Some(node.integer(0..=100)?),
+        "oom_kill_disable" => spec.resources.oom_kill_disable = node.boolean()?,
+        "blkio_config" => block::blkio_config(node, &mut spec.resources)?,
+        "healthcheck" => spec.healthcheck = Some(health::healthcheck(node)?),
+        "annotations" => spec.annotations = environment::labels(node)?,
         "pids_limit" => spec.resources.pids = limits::pids(node)?,
         _ => return Ok(false),
     }
@@ -168,9 +182,9 @@ fn read_surroundings(
         "volumes" => draft.volumes = mounts::volumes(node, declared)?,
         "tmpfs" => draft.tmpfs = mounts::tmpfs(node)?,
         "networks" => draft.networks = Some(endpoints::networks(service, node, declared)?),
-        "network_mode" => draft.has_networks = endpoints::has_networks(node)?,
-        "hostname" => spec.hostname = Some(hostname(node)?),
-        "domainname" => spec.domainname = Some(hostname(node)?),
+        "dns_opt" => spec.dns_options = endpoints::dns_options(node)?,
+        "hostname" => spec.hostname = Some(process::hostname(node)?),
+        "domainname" => spec.domainname = Some(process::hostname(node)?),
         "extra_hosts" => spec.extra_hosts = endpoints::extra_hosts(node)?,
         "dns" => spec.dns = endpoints::dns(node)?,
         "dns_search" => spec.dns_search = endpoints::dns_search(node)?,
@@ -179,7 +193,7 @@ fn read_surroundings(
             let name = Name::new(node.text("container_name: web")?);
             draft.container_name = Some(name.map_err(|e| node.issue(e.to_string(), "choose another name"))?);
         }
-        "depends_on" => draft.depends_on = depends_on(node)?,
+        "depends_on" => draft.depends_on = process::depends_on(node)?,
         "deploy" => draft.deploy = limits::deploy(node)?,
         "scale" => draft.scale = Some(limits::replicas(node)?),
         "pull_policy" => match node.text("missing")? {
@@ -194,9 +208,37 @@ fn read_surroundings(
     Ok(true)
 }
 
+/// Keys about what it shares with others. Whether the key is one of them.
+fn read_isolation(key: &str, node: &Node<'_>, draft: &mut Draft) -> Read<bool> {
+    let spec = &mut draft.spec;
+    match key {
+        "network_mode" => draft.has_networks = isolation::network_mode(node, spec, &mut draft.joins)?,
+        "pid" => isolation::pid(node, spec, &mut draft.joins)?,
+        "ipc" => isolation::ipc(node, spec, &mut draft.joins)?,
+        "uts" => spec.uts = isolation::namespace(node, false)?,
+        "cgroup" => spec.cgroupns = isolation::namespace(node, true)?,
+        "cgroup_parent" => spec.cgroup_parent = Some(node.text("cgroup_parent: work.slice")?.to_owned()),
+        "devices" => isolation::devices(node, spec)?,
+        "device_cgroup_rules" => spec.device_cgroup_rules = isolation::device_rules(node)?,
+        "oom_score_adj" => spec.oom_score_adj = Some(isolation::oom_score_adj(node)?),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
 fn settle(key: &str, draft: Draft, node: &Node<'_>, declared: &mut Declared) -> Read<Service> {
-    let Draft { mut spec, container_name, depends_on, scale, deploy, volumes, tmpfs, networks, has_networks } =
-        draft;
+    let Draft {
+        mut spec,
+        container_name,
+        depends_on,
+        scale,
+        deploy,
+        volumes,
+        tmpfs,
+        networks,
+        has_networks,
+        joins,
+    } = draft;
     let replicas = deploy.replicas.or(scale);
     if let Some(name) = container_name {
         if replicas.is_some_and(|count| count > 1) {
@@ -213,9 +255,7 @@ fn settle(key: &str, draft: Draft, node: &Node<'_>, declared: &mut Declared) -> 
         (true, None) => endpoints::default_network(key, node, declared)?,
         (false, None) => endpoints::Endpoints::new(),
         (false, Some(_)) => {
-            return Err(
-                node.issue("network_mode: none and networks contradict each other", "keep one of them")
-            );
+            return Err(node.issue("network_mode and networks contradict each other", "keep one of them"));
         }
     };
     if spec.networks.is_empty() && !spec.ports.is_empty() {
@@ -224,7 +264,12 @@ fn settle(key: &str, draft: Draft, node: &Node<'_>, declared: &mut Declared) -> 
         );
     }
     merge_deploy(&mut spec, deploy);
-    Ok(Service { key: key.to_owned(), spec, depends_on, replicas })
+    if spec.resources.nano_cpus.is_some()
+        && (spec.resources.cpu_quota.or(spec.resources.cpu_period.map(|_| 0))).is_some()
+    {
+        return Err(node.issue("cpus and cpu_quota or cpu_period contradict each other", "keep cpus"));
+    }
+    Ok(Service { key: key.to_owned(), spec, depends_on, joins, replicas })
 }
 
 /// `deploy` comes before the older keys that say the same.
@@ -242,117 +287,4 @@ fn merge_deploy(spec: &mut ContainerSpec, deploy: limits::Deploy) {
     };
     let restart: Option<RestartPolicy> = deploy.restart;
     spec.restart = restart.unwrap_or(spec.restart);
-}
-
-fn image(node: &Node<'_>) -> Read<Reference> {
-    let text = node.text("image: registry.example.org/team/app:1")?;
-    Reference::parse(text).map_err(|e| {
-        let cause = std::error::Error::source(&e).map_or(String::new(), |cause| format!(": {cause}"));
-        node.issue(format!("{e}{cause}"), "write it like registry.example.org/team/app:1")
-    })
-}
-
-fn command(node: &Node<'_>) -> Read<Vec<String>> {
-    let example = "[\"httpd\", \"-f\"] or \"httpd -f\"";
-    match node.value() {
-        serde_yaml::Value::Sequence(_) => {
-            let words: Vec<String> =
-                node.items(example)?.iter().map(|item| item.scalar(example)).collect::<Read<_>>()?;
-            match words.iter().any(|word| word.contains('\0')) {
-                true => Err(node.issue("a word holds a NUL byte", "remove it")),
-                false => Ok(words),
-            }
-        }
-        _ => {
-            let words = shell_words::split(node.text(example)?);
-            words.map_err(|reason| node.issue(reason, format!("write it like {example}")))
-        }
-    }
-}
-
-fn working_dir(node: &Node<'_>) -> Read<std::path::PathBuf> {
-    let text = node.text("/srv")?;
-    if text.starts_with('/') && !text.contains('\0') {
-        return Ok(text.into());
-    }
-    Err(node.issue(format!("{text:?} is not an absolute path"), "write it like /srv"))
-}
-
-fn user(node: &Node<'_>) -> Read<String> {
-    let text = node.scalar("\"1000:1000\"")?;
-    let (user, group) = text.split_once(':').unwrap_or((&text, "0"));
-    let plain =
-        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !b":/".contains(&b));
-    if plain(user) && plain(group) {
-        return Ok(text);
-    }
-    Err(node.issue(format!("{text:?} is not a user"), "write it like \"1000:1000\" or www-data"))
-}
-
-fn hostname(node: &Node<'_>) -> Read<String> {
-    let text = node.text("web")?;
-    if is_hostname(text) {
-        return Ok(text.to_owned());
-    }
-    Err(node.issue(format!("{text:?} is not a host name"), "use letters, digits and '-'"))
-}
-
-/// Signals by name or number (signal(7)).
-fn signal(node: &Node<'_>) -> Read<String> {
-    const SIGNALS: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
-        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
-        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-    ];
-    let text = node.scalar("SIGTERM")?.to_ascii_uppercase();
-    let bare = text.strip_prefix("SIG").unwrap_or(&text);
-    let real_time = |text: &str| text.starts_with("RTMIN") || text.starts_with("RTMAX");
-    if bare.parse::<u8>().is_ok_and(|n| (1..=64).contains(&n)) {
-        return Ok(bare.to_owned());
-    }
-    if SIGNALS.contains(&bare) || real_time(bare) {
-        return Ok(format!("SIG{bare}"));
-    }
-    Err(node.issue(format!("there is no signal {text:?}"), "write it like SIGTERM"))
-}
-
-/// A duration in whole seconds, rounded up.
-fn seconds(node: &Node<'_>) -> Read<u64> {
-    let duration = parse_duration(node.text("\"1m30s\"")?);
-    let duration = duration.map_err(|e| node.issue(e.to_string(), "write it like \"30s\""))?;
-    Ok(duration.as_secs() + u64::from(duration.subsec_nanos() > 0))
-}
-
-/// Services, each with its place. Only the order of starting is honoured.
-fn depends_on(node: &Node<'_>) -> Read<Vec<(String, String)>> {
-    if !node.value().is_mapping() {
-        let service = |item: &Node<'_>| Ok((item.text("db")?.to_owned(), item.path().to_owned()));
-        return node.items("depends_on: [db]")?.iter().map(service).collect();
-    }
-    let mut services = Vec::new();
-    for (service, conditions) in node.entries("depends_on: {db: {condition: service_started}}")? {
-        let entries = if conditions.is_null() {
-            Vec::new()
-        } else {
-            conditions.entries("{condition: service_started}")?
-        };
-        for (key, value) in entries {
-            match (key, value.value().as_str()) {
-                ("condition", Some("service_started")) => {}
-                ("condition", _) => {
-                    let reason = "only the condition service_started is supported yet";
-                    return Err(value
-                        .issue(reason, "write condition: service_started, and let the process try again"));
-                }
-                ("required", _) if value.boolean()? => {}
-                ("restart", _) if !value.boolean()? => {}
-                ("required" | "restart", _) => {
-                    return Err(value.issue(format!("{key} is not supported yet"), "remove it"));
-                }
-                _ => return Err(conditions.unknown(key, ["condition", "required", "restart"])),
-            }
-        }
-        services.push((service.to_owned(), conditions.path().to_owned()));
-    }
-    Ok(services)
 }

@@ -3,6 +3,8 @@ use hull_model::{
     ContainerSpec, HostFacts, Layer, MountKind, Name, RestartPolicy, SeccompChoice, Severity, Source, Ulimit,
 };
 
+mod sharing;
+
 fn layer(text: &str) -> Layer {
     parse(Source::UserData, "user-data", format!("#cloud-config\n{text}").as_bytes(), &HostFacts::default())
 }
@@ -126,7 +128,7 @@ fn one_error_keeps_the_last_workloads_and_every_error_is_named() {
         ("web: null", "services.web", "expected a mapping"),
         ("web: {image: 'X Y'}", "services.web.image", "reference"),
         ("web: {image: x, prots: []}", "services.web", "unknown key"),
-        ("web: {image: x, healthcheck: {test: a}}", "services.web.healthcheck", "not supported"),
+        ("web: {image: x, healthcheck: {test: [a]}}", "services.web.healthcheck.test", "NONE, CMD"),
         ("web: {image: x, env_file: .env}", "services.web.env_file", "not supported"),
         ("web: {image: x, ports: 80}", "services.web.ports", "expected a list"),
         ("web: {image: x, ports: ['a:b']}", "services.web.ports[0]", "not a port"),
@@ -143,7 +145,32 @@ fn one_error_keeps_the_last_workloads_and_every_error_is_named() {
             "services.web.depends_on.db.condition",
             "service_started",
         ),
-        ("web: {image: x, network_mode: host}", "services.web.network_mode", "not supported"),
+        (
+            "web: {image: x, network_mode: 'service:bd'}, db: {image: x}",
+            "services.web.network_mode",
+            "no service",
+        ),
+        ("web: {image: x, network_mode: overlay}", "services.web.network_mode", "a mode"),
+        ("web: {image: x, network_mode: host, networks: [default]}", "services.web", "contradict"),
+        ("web: {image: x, pid: 'service:db'}, db: {image: x, scale: 0}", "services.web.pid", "no container"),
+        ("web: {image: x, ipc: shared}", "services.web.ipc", "a mode"),
+        ("web: {image: x, uts: private}", "services.web.uts", "a mode"),
+        ("web: {image: x, devices: ['null:/dev/null']}", "services.web.devices[0]", "a device"),
+        (
+            "web: {image: x, device_cgroup_rules: [all]}",
+            "services.web.device_cgroup_rules[0]",
+            "rule for devices",
+        ),
+        ("web: {image: x, oom_score_adj: -1001}", "services.web.oom_score_adj", "-1000 to 1000"),
+        ("web: {image: x, cpus: 1, cpu_quota: 5000}", "services.web", "contradict"),
+        ("web: {image: x, blkio_config: {weight: 5}}", "services.web.blkio_config.weight", "10"),
+        ("web: {image: x, volumes: ['/a:/b:slave,x']}", "services.web.volumes[0]", "mode"),
+        ("web: {image: x, logging: {driver: gelf}}", "services.web.logging.driver", "not supported"),
+        (
+            "web: {image: x, logging: {driver: none, options: {max-size: 1m}}}",
+            "services.web.logging.options",
+            "not an option of the log driver none",
+        ),
         ("web: {image: x, network_mode: none, ports: ['1:1']}", "services.web", "no network"),
         ("web: {image: x, restart: sometimes}", "services.web.restart", "restart policy"),
         ("web: {image: x, mem_limit: lots}", "services.web.mem_limit", "size"),
