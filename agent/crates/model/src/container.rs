@@ -609,7 +609,8 @@ pub struct LogConfig {
     pub non_blocking: bool,
     /// Labels, environment and tag that go with each line (`labels`, `env`, `tag` options, already resolved).
     pub attributes: BTreeMap<String, String>,
-    /// Options that only this driver knows (`syslog-address`, `syslog-facility`, `syslog-format`, `tag`).
+    /// Options that only this driver knows (`syslog-address`, `syslog-facility`, `syslog-format`, `tag`, `max-buffer-size`,
+    /// `cache-disabled`). Who starts a container adds `container-name` and `image-name`, which the journal is told.
     pub options: BTreeMap<String, String>,
 }
 
