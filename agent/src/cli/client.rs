@@ -1,23 +1,34 @@
-//! Requests over the agent's socket, one connection each.
+//! Requests to the agent, in the newest version of the API that both sides know.
 
+use crate::cli::connection::{Endpoint, Stream};
 use crate::cli::failure::Failure;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::client::conn::http1::SendRequest;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, UPGRADE, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use std::path::PathBuf;
-use tokio::net::UnixStream;
+use std::sync::Mutex;
+use tokio::io::AsyncRead;
+use tokio::sync::OnceCell;
 
 /// The largest answer that is read whole.
 const ANSWER_LIMIT: usize = 256 << 20;
+/// The version of the API to speak with a server that does not say which it knows.
+const OLDEST: &str = "1.24";
 
-/// Where the agent is.
-#[derive(Debug)]
+/// The body of a request.
+pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// Where the agent is, and what it speaks.
 pub(crate) struct Client {
-    path: PathBuf,
+    endpoint: Endpoint,
+    version: OnceCell<String>,
+    /// The connection that was asked for versions, for the next request.
+    idle: Mutex<Option<SendRequest<Body>>>,
 }
 
 /// Text as one part of a path or a query.
@@ -32,71 +43,129 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
+/// The name of an object as part of a path; `/` and `:` stand in names of images.
+pub(crate) fn name(text: &str) -> String {
+    escape(text).replace("%2F", "/").replace("%3A", ":").replace("%40", "@")
+}
+
+/// A query, with the question mark; nothing for no pairs.
+pub(crate) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let pairs: Vec<String> =
+        pairs.into_iter().map(|(key, value)| format!("{key}={}", escape(&value))).collect();
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+}
+
+/// A body of bytes.
+pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that is read as it is sent.
+pub(crate) fn streamed(reader: impl AsyncRead + Send + 'static) -> Body {
+    use futures_util::StreamExt as _;
+    let stream = tokio_util::io::ReaderStream::with_capacity(reader, 64 << 10);
+    StreamBody::new(stream.map(|piece| piece.map(Frame::data))).boxed_unsync()
+}
+
 impl Client {
-    /// Reads `unix:///path`.
-    pub(crate) fn new(host: &str) -> Result<Self, Failure> {
-        match host.strip_prefix("unix://").filter(|path| !path.is_empty()) {
-            Some(path) => Ok(Self { path: path.into() }),
-            None => Err(Failure::new(format!(
-                "hull cannot connect to {host:?}: only Unix sockets are supported.\n\
-                 Write it like --host {}, or unset DOCKER_HOST.",
-                super::args::DEFAULT_HOST
-            ))),
-        }
+    /// For an agent at an address.
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, version: OnceCell::new(), idle: Mutex::new(None) }
     }
 
-    fn unreachable(&self, error: &std::io::Error) -> Failure {
-        let path = self.path.display();
-        if error.kind() == std::io::ErrorKind::PermissionDenied {
-            return Failure::new(format!(
-                "permission denied while trying to connect to the Docker daemon socket at unix://{path}\n\
-                 Run hull as root (sudo hull …), or join the group that owns the socket."
-            ));
-        }
-        Failure::new(format!(
-            "Cannot connect to the Docker daemon at unix://{path}. Is the docker daemon running?\n\
-             See what the agent says with: systemctl status hulld\n\
-             If it listens elsewhere, say where with --host or DOCKER_HOST."
-        ))
+    async fn connect(&self) -> Result<SendRequest<Body>, Failure> {
+        let stream: Box<dyn Stream> = self.endpoint.connect().await?;
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+        tokio::spawn(connection.with_upgrades());
+        Ok(sender)
     }
 
     /// Sends a request and returns the answer, whatever its status, before its body.
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
-        let lost = |e: hyper::Error| Failure::new(format!("error during connect: the agent hung up: {e}"));
-        let stream = UnixStream::connect(&self.path).await.map_err(|e| self.unreachable(&e))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
-        tokio::spawn(connection.with_upgrades());
+    async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Failure> {
+        let idle = self.idle.lock().ok().and_then(|mut idle| idle.take());
+        if let Some(mut sender) = idle
+            && sender.ready().await.is_ok()
+        {
+            return sender.send_request(request).await.map_err(lost);
+        }
+        let mut sender = self.connect().await?;
         sender.send_request(request).await.map_err(lost)
     }
 
-    fn request(method: Method, path: &str, body: Option<&Value>) -> Result<Request<Full<Bytes>>, Failure> {
-        let mut builder = Request::builder().method(method).uri(path).header(HOST, "hull");
-        if body.is_some() {
-            builder = builder.header(CONTENT_TYPE, "application/json");
-        }
-        let bytes = body.map(|b| Bytes::from(b.to_string())).unwrap_or_default();
-        builder.body(Full::new(bytes)).map_err(|e| Failure::new(format!("{path:?} is no request: {e}")))
+    /// The version that requests are made in: as said in the environment, or the newest both sides know.
+    pub(crate) async fn version(&self) -> Result<&str, Failure> {
+        let version = self.version.get_or_try_init(|| async {
+            match std::env::var("DOCKER_API_VERSION").ok().filter(|v| !v.is_empty()) {
+                Some(version) => Ok(version.trim_start_matches('v').to_owned()),
+                None => self.negotiate().await,
+            }
+        });
+        version.await.map(String::as_str)
     }
 
-    /// Sends a request; a refusal is a failure. The body is still to come.
+    async fn negotiate(&self) -> Result<String, Failure> {
+        let mut sender = self.connect().await?;
+        let ping = request(Method::HEAD, "/_ping", &[], whole(""))?;
+        let answer = sender.send_request(ping).await.map_err(lost)?;
+        let theirs = answer.headers().get("api-version").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        // The connection is free for the next request once this answer is read.
+        if answer.into_body().collect().await.is_ok()
+            && let Ok(mut idle) = self.idle.lock()
+        {
+            *idle = Some(sender);
+        }
+        Ok(older(theirs.as_deref().unwrap_or(OLDEST), hull_api_docker::MAX_API_VERSION).to_owned())
+    }
+
+    /// A path with the version before it. What is Hull's own has none.
+    async fn versioned(&self, path: &str) -> Result<String, Failure> {
+        match path.starts_with("/hull/") {
+            true => Ok(path.to_owned()),
+            false => Ok(format!("/v{}{path}", self.version().await?)),
+        }
+    }
+
+    /// Sends a request with a body and headers; a refusal is a failure. The body of the answer is still to come.
+    pub(crate) async fn submit(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Body,
+    ) -> Result<Response<Incoming>, Failure> {
+        let path = self.versioned(path).await?;
+        checked(self.send(request(method, &path, headers, body)?).await?).await
+    }
+
+    /// Sends a document; a refusal is a failure. The body of the answer is still to come.
     pub(crate) async fn open(
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        document: Option<&Value>,
     ) -> Result<Response<Incoming>, Failure> {
-        checked(self.send(Self::request(method, path, body)?).await?).await
+        let json = [("content-type", "application/json".to_owned())];
+        match document {
+            Some(document) => self.submit(method, path, &json, whole(document.to_string())).await,
+            None => self.submit(method, path, &[], whole("")).await,
+        }
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a document and reads the whole answer.
     pub(crate) async fn call(
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        document: Option<&Value>,
     ) -> Result<Bytes, Failure> {
-        read(self.open(method, path, body).await?).await
+        read(self.open(method, path, document).await?).await
+    }
+
+    /// Sends a document and reads the one that comes back; `Null` if there is none.
+    pub(crate) async fn post(&self, path: &str, document: Option<&Value>) -> Result<Value, Failure> {
+        let bytes = self.call(Method::POST, path, document).await?;
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
     }
 
     /// Reads a document.
@@ -106,15 +175,18 @@ impl Client {
             .map_err(|e| Failure::new(format!("the answer to {path} cannot be understood: {e}")))
     }
 
-    /// Turns the connection of a request into a raw one.
+    /// Turns the connection of a request into a raw one, and tells whether output comes in frames.
     pub(crate) async fn upgrade(
         &self,
         path: &str,
-        body: &Value,
+        document: Option<&Value>,
     ) -> Result<(hyper::upgrade::Upgraded, bool), Failure> {
-        let mut request = Self::request(Method::POST, path, Some(body))?;
-        request.headers_mut().insert(CONNECTION, hyper::header::HeaderValue::from_static("Upgrade"));
-        request.headers_mut().insert(UPGRADE, hyper::header::HeaderValue::from_static("tcp"));
+        let body = whole(document.map(Value::to_string).unwrap_or_default());
+        let json = [("content-type", "application/json".to_owned())];
+        let headers = if document.is_some() { &json[..] } else { &[] };
+        let mut request = request(Method::POST, &self.versioned(path).await?, headers, body)?;
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        request.headers_mut().insert(UPGRADE, HeaderValue::from_static("tcp"));
         let response = self.send(request).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             checked(response).await?;
@@ -126,9 +198,47 @@ impl Client {
     }
 }
 
+fn lost(error: hyper::Error) -> Failure {
+    Failure::new(format!("error during connect: the agent hung up: {error}"))
+}
+
+fn request(
+    method: Method,
+    path: &str,
+    headers: &[(&str, String)],
+    body: Body,
+) -> Result<Request<Body>, Failure> {
+    let agent = concat!("Hull-Client/", env!("CARGO_PKG_VERSION"), " (linux)");
+    let mut builder =
+        Request::builder().method(method).uri(path).header(HOST, "hull").header(USER_AGENT, agent);
+    for (name, value) in headers {
+        let name = HeaderName::try_from(*name);
+        let value = HeaderValue::from_str(value);
+        if let (Ok(name), Ok(value)) = (name, value) {
+            builder = builder.header(name, value);
+        }
+    }
+    builder.body(body).map_err(|e| Failure::new(format!("{path:?} is no request: {e}")))
+}
+
+/// The older of two versions like `1.51`.
+fn older<'a>(a: &'a str, b: &'a str) -> &'a str {
+    let number = |v: &str| -> (u32, u32) {
+        let (major, minor) = v.split_once('.').unwrap_or((v, "0"));
+        (major.parse().unwrap_or(0), minor.parse().unwrap_or(0))
+    };
+    if number(a) < number(b) { a } else { b }
+}
+
 /// Whether output comes in frames, by its content type.
 pub(crate) fn is_framed(response: &Response<Incoming>) -> bool {
     response.headers().get(CONTENT_TYPE).is_some_and(|t| t == "application/vnd.docker.multiplexed-stream")
+}
+
+/// Whether an answer is a list of messages about progress.
+pub(crate) fn is_messages(response: &Response<Incoming>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("application/json"))
 }
 
 async fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, Failure> {
@@ -139,30 +249,34 @@ async fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, Fai
     let bytes = read(response).await?;
     let document: Option<Value> = serde_json::from_slice(&bytes).ok();
     let message = document.as_ref().and_then(|d| d["message"].as_str());
-    let plain = || String::from_utf8_lossy(&bytes).trim().to_owned();
+    let plain = || match String::from_utf8_lossy(&bytes).trim() {
+        "" => format!("request returned {status}: check if the server supports the requested API version"),
+        text => text.to_owned(),
+    };
     Err(Failure::from_server(status.as_u16(), &message.map_or_else(plain, str::to_owned)))
 }
 
-async fn read(response: Response<Incoming>) -> Result<Bytes, Failure> {
+/// The whole body of an answer.
+pub(crate) async fn read(response: Response<Incoming>) -> Result<Bytes, Failure> {
     let body = http_body_util::Limited::new(response.into_body(), ANSWER_LIMIT).collect().await;
     Ok(body.map_err(|e| Failure::new(format!("the answer broke off: {e}")))?.to_bytes())
 }
 
-/// `key=value` filters as the query parameter that carries them, with its name.
-pub(crate) fn filters(given: &[String]) -> Result<String, Failure> {
-    let mut by_key: std::collections::BTreeMap<String, Vec<&str>> = Default::default();
+/// `key=value` filters as the document that the API takes; empty for none.
+pub(crate) fn filters<S: AsRef<str>>(given: &[S]) -> String {
+    let mut by_key: std::collections::BTreeMap<String, std::collections::BTreeMap<&str, bool>> =
+        Default::default();
     for filter in given {
-        let Some((key, value)) = filter.split_once('=') else {
-            return Err(Failure::new(format!(
-                "invalid argument {filter:?}: bad format of filter (expected name=value)"
-            )));
-        };
-        by_key.entry(key.trim().to_ascii_lowercase()).or_default().push(value.trim());
+        if let Some((key, value)) = filter.as_ref().split_once('=') {
+            by_key.entry(key.trim().to_ascii_lowercase()).or_default().insert(value.trim(), true);
+        }
     }
-    if by_key.is_empty() {
-        return Ok(String::new());
-    }
-    Ok(format!("filters={}", escape(&serde_json::json!(by_key).to_string())))
+    if by_key.is_empty() { String::new() } else { serde_json::json!(by_key).to_string() }
+}
+
+/// The query parameter for filters, if there are any.
+pub(crate) fn filter_pair<S: AsRef<str>>(given: &[S]) -> Option<(&'static str, String)> {
+    Some(filters(given)).filter(|f| !f.is_empty()).map(|f| ("filters", f))
 }
 
 #[cfg(test)]
@@ -170,18 +284,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_unix_sockets_are_hosts() {
-        assert_eq!(Client::new("unix:///run/docker.sock").unwrap().path, PathBuf::from("/run/docker.sock"));
-        for bad in ["tcp://127.0.0.1:2375", "ssh://host", "/run/docker.sock", "unix://", ""] {
-            assert!(Client::new(bad).is_err(), "{bad}");
-        }
+    fn filters_are_grouped_by_key() {
+        let document = filters(&["label=a=b", "label=c", "name=web"]);
+        assert_eq!(document, r#"{"label":{"a=b":true,"c":true},"name":{"web":true}}"#);
+        assert_eq!(filters::<&str>(&[]), "");
     }
 
     #[test]
-    fn filters_are_grouped_by_key() {
-        let query = filters(&["label=a=b".into(), "label=c".into(), "name=web".into()]).unwrap();
-        assert_eq!(query, format!("filters={}", escape(r#"{"label":["a=b","c"],"name":["web"]}"#)));
-        assert!(filters(&["web".into()]).is_err());
-        assert_eq!(filters(&[]).unwrap(), "");
+    fn the_older_version_is_spoken() {
+        assert_eq!(older("1.9", "1.51"), "1.9");
+        assert_eq!(older("1.52", "1.51"), "1.51");
+    }
+
+    #[test]
+    fn queries_are_escaped() {
+        assert_eq!(query([("a", "b c&d".to_owned())]), "?a=b%20c%26d");
+        assert_eq!(query([]), "");
+        assert_eq!(name("127.0.0.1:5000/a/b@sha256:1"), "127.0.0.1:5000/a/b@sha256:1");
     }
 }

@@ -23,6 +23,11 @@ pub(crate) fn date(at: Timestamp, zone: &TimeZone) -> String {
 
 /// `1.23MB`: three digits, multiples of a thousand.
 pub(crate) fn size(bytes: u64) -> String {
+    size_in(3, bytes)
+}
+
+/// So many digits, multiples of a thousand.
+pub(crate) fn size_in(digits: u32, bytes: u64) -> String {
     let mut value = bytes as f64;
     let mut units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"].into_iter();
     let mut unit = units.next().unwrap_or("B");
@@ -31,14 +36,26 @@ pub(crate) fn size(bytes: u64) -> String {
         value /= 1000.0;
         unit = next;
     }
-    let digits = match value {
-        v if v < 9.995 => 2,
-        v if v < 99.95 => 1,
-        _ => 0,
-    };
-    let text = format!("{value:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text}{unit}")
+    format!("{}{unit}", significant(value, digits))
+}
+
+/// A number with so many digits that count, without zeros at its end.
+fn significant(value: f64, digits: u32) -> String {
+    let whole = |v: f64| if v < 1.0 { 1 } else { v.log10() as u32 + 1 };
+    let places = digits.saturating_sub(whole(value)) as usize;
+    let text = format!("{value:.places$}");
+    // Rounding may have made it one digit longer.
+    let places = digits.saturating_sub(whole(text.parse().unwrap_or(value))) as usize;
+    let text = format!("{value:.places$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// At most so many characters, the last one a sign that more was there.
+pub(crate) fn shortened(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width - 1).chain(['…']).collect()
 }
 
 /// `23.54GiB`: four digits, multiples of 1024, as Docker writes memory.

@@ -4,6 +4,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 use std::fmt::{self, Write as _};
 
+/// Where a row keeps its labels.
+pub(crate) const LABELS: &str = "\0labels";
+
 /// A JSON value whose objects keep the order of their keys.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Json {
@@ -38,6 +41,14 @@ impl Json {
         Json::Object(fields.into_iter().map(|(k, v)| (k.to_owned(), Json::Text(v))).collect())
     }
 
+    /// A row of a list: its texts, and labels that `.Label "x"` looks up. Rows are written as Go writes them: with `<`, `>` and `&`
+    /// escaped, and without what is only looked up.
+    pub(crate) fn row<const N: usize>(fields: [(&str, String); N], labels: Json) -> Self {
+        let Json::Object(mut all) = Self::texts(fields) else { return Json::Null };
+        all.push((LABELS.to_owned(), labels));
+        Json::Object(all)
+    }
+
     /// On one line, or indented by four blanks as `docker inspect` writes it.
     pub(crate) fn write(&self, indented: bool) -> String {
         let mut out = String::new();
@@ -55,6 +66,10 @@ impl Json {
             Json::List(items) => {
                 let write = |out: &mut String, item: &Json, depth| item.append(out, depth);
                 group(out, depth, ('[', ']'), items, write);
+            }
+            Json::Object(fields) if fields.last().is_some_and(|(key, _)| key == LABELS) => {
+                let row = Json::Object(fields[..fields.len() - 1].to_vec()).write(depth.is_some());
+                out.push_str(&row.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"));
             }
             Json::Object(fields) => {
                 let write = |out: &mut String, (key, value): &(String, Json), depth: Option<usize>| {

@@ -1,8 +1,9 @@
 //! `hull logs`: a container's output, on the streams it came from.
 
-use crate::cli::args::LogsOptions;
-use crate::cli::client::{Client, escape, is_framed};
+use crate::cli::Context;
+use crate::cli::client::{is_framed, name, query};
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::flags::Given;
 use crate::cli::human::point_in_time;
 use http_body_util::BodyExt as _;
 use hull_api_docker::frame::{self, Channel, HEADER};
@@ -11,25 +12,25 @@ use jiff::Timestamp;
 use std::io::{self, Write};
 
 /// Shows the output.
-pub(crate) async fn run(client: &Client, options: &LogsOptions) -> Outcome {
-    let mut query = format!("stdout=1&stderr=1&tail={}", escape(&options.tail));
-    if options.tail != "all" && options.tail.parse::<i64>().is_err() {
-        return Err(Failure::new(format!(
-            "invalid value {:?} for --tail: it must be a number or all",
-            options.tail
-        )));
-    }
-    for (name, on) in [("follow", options.follow), ("timestamps", options.timestamps)] {
-        if on {
-            query.push_str(&format!("&{name}=1"));
+pub(crate) async fn run(context: &Context, given: &Given) -> Outcome {
+    let client = &context.client;
+    // A container that is not there is said before a time that is none.
+    let path = format!("/containers/{}", name(given.first()));
+    client.call(Method::GET, &format!("{path}/json"), None).await?;
+    let mut pairs = vec![("stdout", "1".to_owned()), ("stderr", "1".to_owned())];
+    for flag in ["follow", "timestamps", "details"] {
+        if given.on(flag) {
+            pairs.push((flag, "1".to_owned()));
         }
     }
-    for (name, time) in [("since", &options.since), ("until", &options.until)] {
-        if let Some(time) = time {
-            query.push_str(&format!("&{name}={}", point_in_time(time, Timestamp::now())?));
+    for flag in ["since", "until"] {
+        if let Some(time) = given.some(flag) {
+            let wrong = |f: Failure| Failure::new(format!("invalid value for \"{flag}\": {}", f.message));
+            pairs.push((flag, point_in_time(time, Timestamp::now()).map_err(wrong)?));
         }
     }
-    let path = format!("/containers/{}/logs?{query}", escape(&options.container));
+    pairs.push(("tail", given.text("tail").to_owned()));
+    let path = format!("{path}/logs{}", query(pairs));
     let response = client.open(Method::GET, &path, None).await?;
     let mut demux = Demux::new(is_framed(&response));
     let mut body = response.into_body();

@@ -1,18 +1,20 @@
 //! `hull ps`: containers as Docker lists them.
 
-use crate::cli::args::PsOptions;
-use crate::cli::client::{Client, filters};
+use crate::cli::client::{filter_pair, query};
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::flags::Given;
 use crate::cli::human;
 use crate::cli::json::Json;
 use crate::cli::rows::Format;
+use crate::cli::{Context, say};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::io::Write as _;
 
 const TABLE: &str = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
+const TABLE_WITH_SIZE: &str =
+    "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}";
 const HEADS: [(&str, &str); 14] = [
     ("Command", "COMMAND"),
     ("CreatedAt", "CREATED AT"),
@@ -55,6 +57,10 @@ struct Container {
     network_settings: Networks,
     #[serde(default)]
     mounts: Vec<Mount>,
+    #[serde(default)]
+    size_rw: u64,
+    #[serde(default)]
+    size_root_fs: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -84,33 +90,57 @@ struct Mount {
     source: String,
 }
 
+/// How rows are shown.
+#[derive(Debug, Clone, Copy, Default)]
+struct Shown {
+    quiet: bool,
+    whole: bool,
+}
+
 /// Lists containers.
-pub(crate) async fn run(client: &Client, options: &PsOptions) -> Outcome {
-    let format = Format::parse(options.format.as_deref(), TABLE)?;
-    let mut query = vec![filters(&options.filter)?];
-    if options.all || options.latest || options.last.is_some() {
-        query.push("all=1".to_owned());
+pub(crate) async fn run(context: &Context, given: &Given) -> Outcome {
+    let text = context.config.format(given.some("format"), "psFormat");
+    let size = given.on("size") || Format::shows(text, ".Size");
+    let format = Format::parse(text, if given.on("size") { TABLE_WITH_SIZE } else { TABLE })?;
+    let last = Some(given.number("last")).filter(|n| *n > 0).or(given.on("latest").then_some(1));
+    let mut pairs = Vec::new();
+    if given.on("all") {
+        pairs.push(("all", "1".to_owned()));
     }
-    let last = options.last.or(options.latest.then_some(1));
-    query.extend(last.map(|n| format!("limit={n}")));
-    query.retain(|part| !part.is_empty());
-    let containers: Vec<Container> = client.get(&format!("/containers/json?{}", query.join("&"))).await?;
-    let text = write(&containers, options, &format, Timestamp::now(), &TimeZone::system())?;
-    std::io::stdout().write_all(text.as_bytes())?;
-    Ok(0)
+    pairs.extend(last.map(|n| ("limit", n.to_string())));
+    if size {
+        pairs.push(("size", "1".to_owned()));
+    }
+    pairs.extend(filter_pair(&given.list("filter")));
+    let containers: Vec<Container> = context.client.get(&format!("/containers/json{}", query(pairs))).await?;
+    let shown = Shown {
+        quiet: given.on("quiet") && matches!(text, None | Some("table")),
+        whole: given.on("no-trunc"),
+    };
+    say(&write(&containers, shown, &format, Timestamp::now(), &TimeZone::system())?)
+}
+
+/// The containers of `system df -v`.
+pub(super) fn usage(containers: &serde_json::Value) -> Result<String, Failure> {
+    let containers: Vec<Container> = serde_json::from_value(containers.clone()).unwrap_or_default();
+    let columns = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}";
+    // What an image has is counted there.
+    let own = containers.into_iter().map(|container| Container { size_root_fs: 0, ..container });
+    let own: Vec<Container> = own.collect();
+    write(&own, Shown::default(), &Format::parse(None, columns)?, Timestamp::now(), &TimeZone::system())
 }
 
 fn write(
     containers: &[Container],
-    options: &PsOptions,
+    shown: Shown,
     format: &Format,
     now: Timestamp,
     zone: &TimeZone,
 ) -> Result<String, Failure> {
-    if options.quiet && options.format.is_none() {
-        return Ok(containers.iter().map(|c| shorten(&c.id, options.no_trunc) + "\n").collect());
+    if shown.quiet {
+        return Ok(containers.iter().map(|c| shorten(&c.id, shown.whole) + "\n").collect());
     }
-    let rows: Vec<Json> = containers.iter().map(|c| row(c, options.no_trunc, now, zone)).collect();
+    let rows: Vec<Json> = containers.iter().map(|c| row(c, shown.whole, now, zone)).collect();
     format.write(HEADS, &rows)
 }
 
@@ -121,13 +151,16 @@ fn shorten(id: &str, whole: bool) -> String {
 /// One container in the words of the columns.
 fn row(container: &Container, whole: bool, now: Timestamp, zone: &TimeZone) -> Json {
     let created = Timestamp::from_second(container.created).unwrap_or(Timestamp::UNIX_EPOCH);
-    let names: Vec<&str> = container.names.iter().map(|n| n.trim_start_matches('/')).collect();
+    // A name with a slash inside is that of a link: only the whole list has it.
+    let names = container.names.iter().map(|n| n.trim_start_matches('/'));
+    let names: Vec<&str> = names.filter(|n| whole || !n.contains('/')).collect();
     let labels: Vec<String> = container.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
     let networks: Vec<&str> = container.network_settings.networks.keys().map(String::as_str).collect();
     let mounts: Vec<String> = container.mounts.iter().map(|m| mount(m, whole)).collect();
     let volumes = container.mounts.iter().filter(|m| !m.name.is_empty()).count();
     let image = container.image.strip_prefix("sha256:").map(|id| shorten(id, whole));
-    Json::texts([
+    let known = container.labels.iter().map(|(k, v)| (k.clone(), Json::Text(v.clone()))).collect();
+    let fields = [
         ("Command", command(&container.command, whole)),
         ("CreatedAt", human::date(created, zone)),
         ("ID", shorten(&container.id, whole)),
@@ -139,27 +172,30 @@ fn row(container: &Container, whole: bool, now: Timestamp, zone: &TimeZone) -> J
         ("Networks", networks.join(",")),
         ("Ports", ports(&container.ports)),
         ("RunningFor", human::ago(created, now)),
-        ("Size", "0B".to_owned()),
+        ("Size", size(container)),
         ("State", container.state.clone()),
         ("Status", container.status.clone()),
-    ])
+    ];
+    Json::row(fields, Json::Object(known))
+}
+
+/// What a container wrote, and what it sees.
+fn size(container: &Container) -> String {
+    let own = human::size(container.size_rw);
+    match container.size_root_fs {
+        0 => own,
+        all => format!("{own} (virtual {})", human::size(all)),
+    }
 }
 
 fn mount(mount: &Mount, whole: bool) -> String {
     const WIDTH: usize = 15;
     let name = if mount.name.is_empty() { &mount.source } else { &mount.name };
-    if whole { name.clone() } else { ellipsis(name, WIDTH) }
-}
-
-fn ellipsis(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width - 1).chain(['…']).collect()
+    if whole { name.clone() } else { human::shortened(name, WIDTH) }
 }
 
 fn command(command: &str, whole: bool) -> String {
-    let shown = if whole { command.to_owned() } else { ellipsis(command, COMMAND_WIDTH) };
+    let shown = if whole { command.to_owned() } else { human::shortened(command, COMMAND_WIDTH) };
     format!(
         "\"{}\"",
         shown.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t")
@@ -219,22 +255,10 @@ mod tests {
         {"Id":"fedcba9876543210","Names":["/job"],"Image":"sha256:aaaaaaaaaaaaaaaa","Command":"sh","Created":0,
          "State":"exited","Status":"Exited (1) 3 seconds ago"}]"#;
 
-    fn show(options: &PsOptions) -> String {
+    fn show(text: Option<&str>, shown: Shown) -> String {
         let containers: Vec<Container> = serde_json::from_str(LIST).unwrap();
-        let format = Format::parse(options.format.as_deref(), TABLE).unwrap();
-        write(&containers, options, &format, Timestamp::from_second(1_000).unwrap(), &TimeZone::UTC).unwrap()
-    }
-
-    fn options(format: Option<&str>) -> PsOptions {
-        PsOptions {
-            all: false,
-            quiet: false,
-            no_trunc: false,
-            last: None,
-            latest: false,
-            format: format.map(str::to_owned),
-            filter: vec![],
-        }
+        let format = Format::parse(text, TABLE).unwrap();
+        write(&containers, shown, &format, Timestamp::from_second(1_000).unwrap(), &TimeZone::UTC).unwrap()
     }
 
     #[test]
@@ -244,25 +268,22 @@ CONTAINER ID   IMAGE          COMMAND                  CREATED          STATUS  
 0123456789ab   web:1          \"/bin/serve 'hello w…\"   2 minutes ago    Up 2 minutes               0.0.0.0:8080->80/tcp, 443/tcp   web
 fedcba987654   aaaaaaaaaaaa   \"sh\"                     16 minutes ago   Exited (1) 3 seconds ago                                   job
 ";
-        assert_eq!(show(&options(None)), golden);
+        assert_eq!(show(None, Shown::default()), golden);
     }
 
     #[test]
     fn other_formats() {
         assert_eq!(
-            show(&options(Some("{{.Names}}\\t{{.Status}}"))),
+            show(Some("{{.Names}}\\t{{.Status}}"), Shown::default()),
             "web\tUp 2 minutes\njob\tExited (1) 3 seconds ago\n"
         );
         assert_eq!(
-            show(&options(Some("table {{.Names}}\\t{{.Labels}}"))),
+            show(Some("table {{.Names}}\\t{{.Labels}}"), Shown::default()),
             "NAMES     LABELS\nweb       tier=front\njob       \n"
         );
-        let json = show(&options(Some("json")));
+        let json = show(Some("json"), Shown::default());
         assert!(json.starts_with(r#"{"Command":"\"/bin/serve 'hello w…\"","CreatedAt":"1970-01-01 00:14:40 +0000 UTC","ID":"0123456789ab","#), "{json}");
-        assert_eq!(
-            show(&PsOptions { quiet: true, no_trunc: true, ..options(None) }),
-            "0123456789abcdef\nfedcba9876543210\n"
-        );
+        assert_eq!(show(None, Shown { quiet: true, whole: true }), "0123456789abcdef\nfedcba9876543210\n");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! `hull status`: what the host should be, what it is, and what is being done about it, on one screen.
 
-use crate::cli::args::StatusOptions;
+use crate::cli::Context;
 use crate::cli::client::Client;
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::flags::Given;
 use crate::cli::human::{ago, until};
 use crate::cli::table;
 use hull_model::{Condition, ContainerSummary, HostStatus, Phase, Severity};
@@ -16,13 +17,25 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// Shows the status.
-pub(crate) async fn run(client: &Client, options: &StatusOptions) -> Outcome {
-    if options.watch {
-        return watch(client, options).await;
+pub(crate) async fn run(context: &Context, given: &Given) -> Outcome {
+    let client = &context.client;
+    if !matches!(given.text("format"), "text" | "json") {
+        return Err(Failure::new(format!(
+            "invalid value {:?} for --format: it is text or json",
+            given.text("format")
+        )));
+    }
+    if given.on("watch") && (given.on("check") || given.changed("wait")) {
+        return Err(Failure::new(
+            "conflicting options: --watch never ends, so it goes neither with --check nor with --wait",
+        ));
+    }
+    if given.on("watch") {
+        return watch(client, given).await;
     }
     let mut in_time = true;
-    if let Some(limit) = &options.wait {
-        let limit = match limit.as_str() {
+    if given.changed("wait") {
+        let limit = match given.text("wait") {
             "" => None,
             text => Some(
                 hull_model::parse_duration(text)
@@ -31,20 +44,20 @@ pub(crate) async fn run(client: &Client, options: &StatusOptions) -> Outcome {
         };
         in_time = wait(client, limit).await?;
     }
-    let (status, text) = read(client, options).await?;
+    let (status, text) = read(client, given).await?;
     std::io::stdout().write_all(text.as_bytes())?;
     if !in_time {
         return Err(Failure::new("The host did not become ready in time."));
     }
-    Ok(i32::from(options.check && status.phase != Phase::Ready))
+    Ok(i32::from(given.on("check") && status.phase != Phase::Ready))
 }
 
 /// The status and how it is shown.
-async fn read(client: &Client, options: &StatusOptions) -> Result<(HostStatus, String), Failure> {
+async fn read(client: &Client, given: &Given) -> Result<(HostStatus, String), Failure> {
     let bytes = client.call(Method::GET, "/hull/v1/status", None).await?;
     let status: HostStatus = serde_json::from_slice(&bytes)
         .map_err(|e| Failure::new(format!("the status cannot be understood: {e}")))?;
-    let text = match options.format.as_str() {
+    let text = match given.text("format") {
         "json" => serde_json::to_string_pretty(&status).unwrap_or_default() + "\n",
         _ => screen(&printable(&bytes)?, Timestamp::now(), colours()),
     };
@@ -90,11 +103,11 @@ async fn wait(client: &Client, limit: Option<Duration>) -> Result<bool, Failure>
     }
 }
 
-async fn watch(client: &Client, options: &StatusOptions) -> Outcome {
+async fn watch(client: &Client, given: &Given) -> Outcome {
     let (mut shown, mut known) = (String::new(), None);
     let on_screen = std::io::stdout().is_terminal();
     loop {
-        let (mut status, text) = read(client, options).await?;
+        let (mut status, text) = read(client, given).await?;
         status.at = None;
         let known_before = known.replace(status);
         // On a screen ages grow; in a file only what changed is worth another page.

@@ -2,7 +2,7 @@
 
 use super::functions;
 use super::parse::{Base, Command, Node, Operand, Pipeline};
-use crate::cli::json::Json;
+use crate::cli::json::{Json, LABELS};
 
 /// Variables in force, innermost last; `$` is the whole value.
 struct Scope {
@@ -98,6 +98,10 @@ impl Scope {
         match &first.base {
             Base::Function(name) => functions::call(name, &arguments),
             _ if arguments.is_empty() => self.operand(first, dot),
+            Base::Dot if first.fields == ["Label"] && dot.get(LABELS).is_some() => {
+                let name = functions::print(&arguments[0]);
+                Ok(Json::Text(dot.get(LABELS).map_or("", |labels| labels.text(&name)).to_owned()))
+            }
             _ => Err("can't give argument to non-function".to_owned()),
         }
     }

@@ -16,7 +16,7 @@ impl Template {
     /// Parses a template. `\t` and `\n` written out mean tab and newline, as shells make hard to type them.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let nodes = parse::parse(&text.replace("\\t", "\t").replace("\\n", "\n"));
-        nodes.map(Self).map_err(|why| Failure::new(format!("template parsing error: {why}")))
+        nodes.map(Self).map_err(|why| Failure::new(format!("template parsing error: template: :1: {why}")))
     }
 
     /// Renders a value.
