@@ -106,6 +106,19 @@ async fn what_was_kept_is_not_trusted() {
 }
 
 #[tokio::test]
+async fn what_came_whole_is_not_fetched_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = large();
+    let fake = Fake::with("1", &image).await;
+    let blob = &image.layers[0].bytes;
+    let partial = dir.path().join("partial");
+    std::fs::create_dir_all(&partial).unwrap();
+    std::fs::write(partial.join(digest(blob).hex()), blob).unwrap();
+    assert_eq!(pull(&open(dir.path()), &fake.host, "a:1").await.unwrap().id, digest(&image.config));
+    assert_eq!(fake.blob_requests(blob), 0);
+}
+
+#[tokio::test]
 async fn two_pulls_of_one_image_fetch_it_once_and_both_tell_of_it() {
     #[derive(Default)]
     struct Heard(Mutex<Vec<LayerStatus>>);

@@ -4,6 +4,7 @@
 //! it. Nothing is an image here before all of it was read and verified.
 
 mod archive;
+mod documents;
 mod error;
 mod layout;
 mod load;

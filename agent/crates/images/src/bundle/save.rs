@@ -1,17 +1,13 @@
 //! Saving: one stream in the order of its names, made while it is read. Layers go out as they lie here.
 
-use crate::disk::DiskError;
+use super::documents::Documents;
 use crate::layers::Pins;
-use crate::manifest::{OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
 use crate::records::Known;
 use crate::store::Inner;
 use bytes::Bytes;
 use hull_model::{Digest, Reference};
 use hull_ports::{ByteStream, Error, Result};
 use hull_tar::{Entry, Kind, writer};
-use jiff::Timestamp;
-use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -24,16 +20,16 @@ const PIECE: usize = 256 << 10;
 const QUEUE: usize = 4;
 
 /// What stands under a path, and when it was made.
-enum Content {
+pub(super) enum Content {
     Bytes(Bytes),
     Layer(Digest),
 }
 
 /// An archive, as it will be written.
-struct Outline {
-    blobs: BTreeMap<String, (Content, i64)>,
-    documents: Vec<(&'static str, Bytes)>,
-    _pins: Pins,
+pub(super) struct Outline {
+    pub(super) blobs: BTreeMap<String, (Content, i64)>,
+    pub(super) documents: Vec<(&'static str, Bytes)>,
+    pub(super) _pins: Pins,
 }
 
 /// Writes images as one archive. An image that comes twice is written once, with all its names.
@@ -75,101 +71,6 @@ fn outline(inner: &Arc<Inner>, images: &[(Digest, Vec<Reference>)]) -> Result<Ou
         documents.add(inner, image, &names[&image.record.id])?;
     }
     Ok(documents.finish(pins))
-}
-
-/// What describes the images.
-#[derive(Default)]
-struct Documents {
-    blobs: BTreeMap<String, (Content, i64)>,
-    listed: Vec<Value>,
-    index: Vec<Value>,
-    repositories: BTreeMap<String, BTreeMap<String, String>>,
-}
-
-impl Documents {
-    fn add(&mut self, inner: &Inner, image: &Known, names: &BTreeSet<Reference>) -> Result<()> {
-        let id = &image.record.id;
-        let failed =
-            |error: DiskError| crate::disk::disk_error(format!("saving image {}", id.short()), error);
-        let config = inner.blob(id).map_err(failed)?;
-        let made = image.configuration.created.parse().map_or(0, |at: Timestamp| at.as_second()).max(0);
-        let layers: Vec<(&Digest, u64)> = image
-            .record
-            .layers
-            .iter()
-            .map(|layer| (layer, inner.layers().facts(layer).map_or(0, |facts| facts.record.archive)))
-            .collect();
-        let descriptors: Vec<Value> = layers
-            .iter()
-            .map(|(layer, size)| json!({"mediaType": OCI_LAYER, "digest": layer, "size": size}))
-            .collect();
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": OCI_MANIFEST,
-            "config": {"mediaType": OCI_CONFIG, "digest": id, "size": config.len()},
-            "layers": descriptors,
-        });
-        let manifest = Bytes::from(manifest.to_string());
-        let digest = Digest::from_sha256(Sha256::digest(&manifest).into());
-        self.name(names, &digest, manifest.len(), layers.last().map(|(layer, _)| *layer));
-        let sources: Map<String, Value> =
-            layers.iter().zip(&descriptors).map(|((layer, _), d)| (layer.to_string(), d.clone())).collect();
-        let mut listed = json!({
-            "Config": path(id),
-            "RepoTags": (!names.is_empty()).then(|| names.iter().map(Reference::familiar).collect::<Vec<_>>()),
-            "Layers": layers.iter().map(|(layer, _)| path(layer)).collect::<Vec<_>>(),
-            "LayerSources": sources,
-        });
-        if let Some(parent) = &image.record.parent {
-            listed["Parent"] = json!(parent);
-        }
-        self.listed.push(listed);
-        self.blobs.insert(path(&digest), (Content::Bytes(manifest), 0));
-        self.blobs.insert(path(id), (Content::Bytes(config), made));
-        for (layer, _) in layers {
-            self.blobs.entry(path(layer)).or_insert((Content::Layer(layer.clone()), made));
-        }
-        Ok(())
-    }
-
-    fn name(&mut self, names: &BTreeSet<Reference>, manifest: &Digest, size: usize, top: Option<&Digest>) {
-        let entry = json!({"mediaType": OCI_MANIFEST, "digest": manifest, "size": size});
-        if names.is_empty() {
-            self.index.push(entry);
-            return;
-        }
-        for name in names {
-            let tag = name.tag.as_deref().unwrap_or_default();
-            let mut entry = entry.clone();
-            entry["annotations"] = json!({
-                "io.containerd.image.name": name.to_string(),
-                "org.opencontainers.image.ref.name": tag,
-            });
-            self.index.push(entry);
-            if let Some(top) = top {
-                let tags = self.repositories.entry(name.familiar_name()).or_default();
-                tags.insert(tag.to_owned(), top.hex().to_owned());
-            }
-        }
-    }
-
-    fn finish(self, pins: Pins) -> Outline {
-        let text = |value: Value| Bytes::from(value.to_string());
-        let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": self.index});
-        let mut documents = vec![
-            ("index.json", text(index)),
-            ("manifest.json", text(Value::Array(self.listed))),
-            ("oci-layout", Bytes::from_static(br#"{"imageLayoutVersion": "1.0.0"}"#)),
-        ];
-        if !self.repositories.is_empty() {
-            documents.push(("repositories", text(json!(self.repositories))));
-        }
-        Outline { blobs: self.blobs, documents, _pins: pins }
-    }
-}
-
-fn path(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
 }
 
 fn entry(path: &str, kind: Kind, size: u64, mtime: i64) -> Entry {

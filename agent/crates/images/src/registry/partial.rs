@@ -92,8 +92,8 @@ fn open(directory: &Path, path: &Path, size: u64) -> io::Result<(File, u64)> {
     let file = File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)?;
     file.try_lock().map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
     let mut have = file.metadata()?.len();
-    // A whole blob was refused, or its transfer ended just before it was removed: either way it is not the beginning of one.
-    if have >= size {
+    // A whole one is of a transfer that ended before it was put in its place.
+    if have > size {
         file.set_len(0)?;
         have = 0;
     }
@@ -158,13 +158,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_whole_file_is_no_beginning() {
+    async fn what_is_too_long_is_no_beginning() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(digest().hex());
-        std::fs::write(&path, vec![0; 2 << 20]).unwrap();
-        let (partial, have) = Partial::open(dir.path(), &digest(), 2 << 20).await.unwrap();
-        assert_eq!(have, 0);
-        drop(partial);
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+        for (length, wanted) in [(2 << 20, 2 << 20), ((2 << 20) + 1, 0)] {
+            std::fs::write(&path, vec![0; length]).unwrap();
+            let (partial, have) = Partial::open(dir.path(), &digest(), 2 << 20).await.unwrap();
+            assert_eq!(have, wanted);
+            drop(partial);
+            std::fs::remove_file(&path).unwrap();
+        }
     }
 }
