@@ -91,6 +91,7 @@ fn bind(m: &Mount, exists: &impl Fn(&Path) -> bool) -> Kind {
         not_recursive: asked.non_recursive,
         // Where it can be done, what is mounted below is read-only too unless that is declined.
         recursive_read_only: m.read_only && !asked.read_only_non_recursive,
+        writable_below: m.read_only && asked.read_only_non_recursive,
         ..MountOptions::default()
     };
     Ok((MountKind::Bind { source, create: asked.create_mountpoint }, options))
