@@ -17,8 +17,6 @@ pub(super) const SLOT: usize = 32;
 /// Bytes of an inode in the long form, the only one written here: the short one cannot hold owners and times of layers.
 pub(super) const INODE: usize = 64;
 
-/// The super block has a checksum.
-pub(super) const COMPAT_CHECKSUM: u32 = 0x1;
 /// Times of inodes are those of the last change of their contents.
 pub(super) const COMPAT_MTIME: u32 = 0x2;
 /// Files are made of chunks.

@@ -3,9 +3,9 @@
 use super::checksum::crc32c;
 use super::directory::{self, Dirent};
 use super::format::{
-    BLOCK, BLOCK_BITS, CHUNK_INDEXES, CHUNKED, COMPAT_CHECKSUM, COMPAT_MTIME, DEVICE_SIZE, HOLE,
-    INCOMPAT_CHUNKED, INCOMPAT_DEVICES, INDEX, INLINE, INODE, MAGIC, PLAIN, SLOT, SUPER, SUPER_SIZE,
-    dirent_type, encode_device, mode,
+    BLOCK, BLOCK_BITS, CHUNK_INDEXES, CHUNKED, COMPAT_MTIME, DEVICE_SIZE, HOLE, INCOMPAT_CHUNKED,
+    INCOMPAT_DEVICES, INDEX, INLINE, INODE, MAGIC, PLAIN, SLOT, SUPER, SUPER_SIZE, dirent_type,
+    encode_device, mode,
 };
 use super::xattr;
 use crate::tree::{Contents, Id, Node, ROOT, Tree, What};
@@ -169,7 +169,6 @@ impl<'a> Plan<'a> {
     fn super_block(&self, devices: usize, uuid: [u8; 16], out: &mut [u8]) {
         let blocks = u32::try_from(out.len() / BLOCK).unwrap_or(u32::MAX);
         let root = u16::try_from(self.number(ROOT)).unwrap_or(0);
-        let compat = COMPAT_CHECKSUM | COMPAT_MTIME;
         let incompat = INCOMPAT_CHUNKED | if devices == 0 { 0 } else { INCOMPAT_DEVICES };
         let (count, table) = match u16::try_from(devices) {
             Ok(0) | Err(_) => (0, 0),
@@ -177,7 +176,7 @@ impl<'a> Plan<'a> {
         };
         let block = &mut out[SUPER..SUPER + BLOCK];
         block[0..4].copy_from_slice(&MAGIC.to_le_bytes());
-        block[8..12].copy_from_slice(&compat.to_le_bytes());
+        block[8..12].copy_from_slice(&COMPAT_MTIME.to_le_bytes());
         block[12] = BLOCK_BITS;
         block[14..16].copy_from_slice(&root.to_le_bytes());
         block[16..24].copy_from_slice(&(self.order.len() as u64).to_le_bytes());
@@ -186,7 +185,8 @@ impl<'a> Plan<'a> {
         block[80..84].copy_from_slice(&incompat.to_le_bytes());
         block[86..88].copy_from_slice(&count.to_le_bytes());
         block[88..90].copy_from_slice(&table.to_le_bytes());
-        // With the field itself zero, as it is until now.
+        // With the field itself zero, as it is until now. For ourselves: the flag that has others check it is not set,
+        // because erofs-utils before 1.9 crash on it in blocks of 512 bytes.
         let checksum = crc32c(block);
         block[4..8].copy_from_slice(&checksum.to_le_bytes());
     }
