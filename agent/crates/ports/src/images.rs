@@ -429,6 +429,11 @@ pub trait Images: Send + Sync {
     /// Removes a container's writable layer.
     async fn discard(&self, container: &ContainerId) -> Result<()>;
 
+    /// Takes away what the store mounted on the host. Images and writable layers stay; what is needed is mounted again.
+    async fn release(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Removes writable layers of containers that are not in the list, and everything left by interrupted pulls.
     async fn sweep(&self, containers: &[ContainerId]) -> Result<()>;
 }
