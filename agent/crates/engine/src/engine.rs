@@ -301,6 +301,7 @@ impl Engine {
         }
         self.forget_networks().await?;
         self.inner.drivers.networks.reset().await?;
+        self.inner.drivers.images.release().await?;
         self.inner.drivers.runtime.reset().await
     }
 }

@@ -277,6 +277,14 @@ impl Images for Store {
         self.blocking(move |inner| rootfs::discard(inner, &container)).await
     }
 
+    async fn release(&self) -> Result<()> {
+        self.blocking(|inner| {
+            let failed = |error| disk_error("unmounting images".to_owned(), error);
+            inner.mounts.names().map_err(failed)?.iter().try_for_each(|name| inner.mounts.unmount(name).map_err(failed))
+        })
+        .await
+    }
+
     async fn sweep(&self, containers: &[ContainerId]) -> Result<()> {
         let keep: BTreeSet<ContainerId> = containers.iter().cloned().collect();
         self.blocking(move |inner| sweep::sweep(inner, &keep)).await
