@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use hull_engine::Commit;
+use hull_model::ContainerRecord;
 use serde_json::{Value, json};
 
 /// What of a container's configuration an image has too.
@@ -42,7 +43,11 @@ pub(crate) async fn commit(Shared(state): Shared<State>, RawQuery(query): RawQue
     let reference = hull_engine::repository_and_tag(repository, tag)?;
     let known = Known::read(&state).await?;
     let inspected = json!(ContainerInspect::new(known.view(&state, &record), Vec::new()));
-    let own = only_image_keys(inspected["Config"].as_object().cloned().unwrap_or_default());
+    let mut own = only_image_keys(inspected["Config"].as_object().cloned().unwrap_or_default());
+    if record.request.is_none() {
+        // Nobody wrote its configuration down, so it shows what the process was given, with the container's own host name.
+        own.insert("Env".to_owned(), json!(written_env(&record, known.view(&state, &record).config().env)));
+    }
     let created_by = words(own.get("Cmd")).join(" ");
     let mut config = merge(asked, own);
     changes::apply(&mut config, query.all("changes")).map_err(ApiError::bad_request)?;
@@ -57,6 +62,15 @@ pub(crate) async fn commit(Shared(state): Shared<State>, RawQuery(query): RawQue
     };
     let image = state.engine.commit(&record.id, &commit).await?;
     Ok((StatusCode::CREATED, Json(json!({ "Id": image.id }))).into_response())
+}
+
+/// The image's variables, and those of the container's spec over them.
+fn written_env(record: &ContainerRecord, mut env: Vec<String>) -> Vec<String> {
+    let own =
+        |entry: &String| record.spec.env.keys().any(|key| entry.split('=').next() == Some(key.as_str()));
+    env.retain(|entry| !own(entry));
+    env.extend(record.spec.env.iter().map(|(key, value)| format!("{key}={value}")));
+    env
 }
 
 /// The configuration that the request itself brings; most bring none.

@@ -82,6 +82,7 @@ pub(crate) struct State {
     pub(crate) version: String,
     pub(crate) shutdown: Arc<dyn Fn() + Send + Sync>,
     pub(crate) execs: Execs,
+    pub(crate) removals: lifecycle::Removals,
     pub(crate) listeners: Listeners,
     pub(crate) root: PathBuf,
 }
@@ -97,6 +98,7 @@ impl Service {
             engine: api.engine,
             status: api.status,
             execs: Execs::default(),
+            removals: lifecycle::Removals::default(),
             version: api.version,
             shutdown: api.shutdown,
             listeners: Listeners::default(),

@@ -10,9 +10,37 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use http_body_util::BodyExt as _;
 use hull_engine::{RemoveRequest, StopRequest};
-use hull_model::{ContainerState, parse_signal};
+use hull_model::{ContainerId, ContainerState, parse_signal};
 use hull_ports::ErrorClass;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// Containers that are being removed: nobody has to remove them again.
+#[derive(Clone, Default)]
+pub(crate) struct Removals(Arc<Mutex<HashSet<ContainerId>>>);
+
+/// One removal, until it is over.
+struct Removal {
+    all: Removals,
+    id: ContainerId,
+}
+
+impl Removals {
+    fn begin(&self, id: &ContainerId) -> Result<Removal, ApiError> {
+        if !self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone()) {
+            let why = format!("removal of container {id} is already in progress");
+            return Err(ApiError::conflict(why));
+        }
+        Ok(Removal { all: self.clone(), id: id.clone() })
+    }
+}
+
+impl Drop for Removal {
+    fn drop(&mut self) {
+        self.all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
 
 /// A start that failed for what the container says is not a container that is missing.
 fn start_failed(error: hull_ports::Error) -> ApiError {
@@ -172,6 +200,7 @@ pub(crate) async fn remove(
     }
     let record = state.engine.find(&id).await?;
     let request = RemoveRequest { force: query.flag("force"), volumes: query.flag("v") };
+    let _removal = state.removals.begin(&record.id)?;
     state.engine.remove_by_hand(&record.id, request).await.map_err(|error| {
         // As the client called it.
         let own = format!("cannot remove container \"/{}\"", record.spec.name);
@@ -206,5 +235,20 @@ async fn remove_link(state: &State, id: &str) -> Answer {
     match state.engine.find(owner).await {
         Ok(_) => Err(ApiError::unsupported("removing a link of a container that exists")),
         Err(_) => Err(ApiError::not_found(format!("No such container: {id}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_removed_once_at_a_time() {
+        let (all, id) = (Removals::default(), ContainerId::from_random([1; 32]));
+        let first = all.begin(&id).ok();
+        let words = format!("removal of container {id} is already in progress");
+        assert_eq!(all.begin(&id).err().map(|e| e.message), Some(words));
+        drop(first);
+        assert!(all.begin(&id).is_ok());
     }
 }

@@ -9,11 +9,12 @@ use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{FutureExt as _, Stream, stream};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
@@ -125,7 +126,10 @@ where
     let waiting = Arc::new(AtomicUsize::new(0));
     let going_on = work(Lines { sender: sender.clone(), waiting: waiting.clone() });
     let task = tokio::spawn(async move {
-        if let Err(error) = going_on.await {
+        // A panic is logged by whoever is told of panics; here it must not look like a good end.
+        let ended = AssertUnwindSafe(going_on).catch_unwind().await;
+        let outcome = ended.unwrap_or_else(|_| Err(ApiError::internal("the agent failed while doing this")));
+        if let Err(error) = outcome {
             _ = sender.send(Piece::Failed(error));
         }
     });
@@ -185,6 +189,8 @@ mod tests {
         assert_eq!(body(nothing).await, Ok(String::new()));
         let first = answer(|_| async { Err(ApiError::not_found("no")) }).await;
         assert_eq!(body(first).await, Err((404, "no".into())));
+        let panicked = answer(|_| async { panic!("the test asked for it") }).await;
+        assert_eq!(body(panicked).await, Err((500, "the agent failed while doing this".into())));
         let later = answer(|lines| async move {
             lines.write(&Line::status("Pulling from a", Some("1".into())));
             lines.write(&Line::aux(json!({ "Tag": "1" })));

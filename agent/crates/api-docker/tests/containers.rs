@@ -98,7 +98,7 @@ async fn what_cannot_be_made_is_refused_and_leaves_nothing() {
         (json!({ "Image": "" }), 400, "no command specified"),
         (
             json!({ "Image": "job", "Cmd": ["x"], "HostConfig": { "NetworkMode": "nope" } }),
-            404,
+            400,
             "network nope not found",
         ),
     ];

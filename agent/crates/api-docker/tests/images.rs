@@ -297,6 +297,8 @@ async fn archives_go_in_and_out() {
 
 #[tokio::test]
 async fn archives_of_files_become_images() {
+    // As the agent does when it starts; another test may have been first.
+    _ = rustls::crypto::ring::default_provider().install_default();
     let (host, _dir) = host().await;
     let changes = escape("CMD [\"a\"]");
     let path = format!(

@@ -39,6 +39,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse as _;
 use axum::{Extension, Json};
 use hull_model::{HostPort, Image, Name, Reference};
+use hull_ports::ErrorClass;
 use serde_json::json;
 use std::path::Path;
 
@@ -96,7 +97,15 @@ pub(crate) async fn create(
     };
     let Translated { spec, volumes_from, request, mut warnings } = translated;
     let making = hull_engine::CreateRequest { spec, image: image.id, request, volumes_from };
-    let created = state.engine.create_by_hand(making).await?;
+    let created = state.engine.create_by_hand(making).await.map_err(|error| {
+        let other = error.class == ErrorClass::NotFound && !error.message.starts_with("No such image");
+        let mut answer = ApiError::from(error);
+        if other {
+            // Clients take "not found" for a missing image, and pull it.
+            answer.status = StatusCode::BAD_REQUEST;
+        }
+        answer
+    })?;
     warnings.extend(created.warnings);
     let answer = Json(json!({ "Id": created.record.id, "Warnings": warnings }));
     Ok((StatusCode::CREATED, answer).into_response())

@@ -129,7 +129,8 @@ fn place(
         Some(network) => network.name.clone(),
         // The default one is made when it is first used.
         None if text == DEFAULT => Name::new(text).map_err(|e| ApiError::bad_request(e.to_string()))?,
-        None => return Err(ApiError::not_found(format!("network {text} not found"))),
+        // Not "not found": clients take that for a missing image, and pull it.
+        None => return Err(ApiError::bad_request(format!("network {text} not found"))),
     };
     let invalid = |why: &str| ApiError::bad_request(format!("invalid config for network {text}: {why}"));
     let endpoint = endpoint.ok_or_else(|| invalid("EndpointsConfig is nil"))?;

@@ -1,6 +1,7 @@
 //! The part of a create request that images have too.
 
-use super::decode::{Decode, Empty, Fields, Mismatch, Nanoseconds, Place, Words, lookup, object};
+use super::decode::{Decode, Fields, Mismatch, Place, lookup, object};
+use super::values::{Empty, Nanoseconds, Words};
 use super::{HostConfig, NetworkingConfig};
 use serde_json::Value;
 use std::collections::BTreeMap;

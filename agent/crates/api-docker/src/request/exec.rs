@@ -1,6 +1,7 @@
 //! Further processes.
 
-use super::decode::{Size, Words, object};
+use super::decode::object;
+use super::values::{Size, Words};
 
 object! {
     /// A process to be made.

@@ -1,6 +1,7 @@
 //! The part of a create request that depends on the host.
 
-use super::decode::{Size, Words, object};
+use super::decode::object;
+use super::values::{Size, Words};
 use super::{Mount, Resources};
 use std::collections::BTreeMap;
 
