@@ -8,9 +8,9 @@ use crate::{Entry, Kind, TarError};
 
 /// What stands at the end of an archive.
 pub const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
-/// The largest id in seven octal digits.
+/// The largest number in seven octal digits.
 const MAX_ID: u64 = 0o7_777_777;
-/// The largest size and time in eleven octal digits.
+/// The largest number in eleven octal digits.
 const MAX_LONG: u64 = 0o77_777_777_777;
 /// Bytes of the fields for a name and for what stands before it.
 const NAME: usize = 100;
@@ -32,23 +32,14 @@ pub fn header(entry: &Entry) -> Result<Vec<u8>, TarError> {
     };
     let mut records = Vec::new();
     let mut block = Block::new(kind_byte(&entry.kind), entry.mode);
-    match split(&entry.path) {
-        Some((prefix, name)) => {
-            block.bytes(0, name);
-            block.bytes(345, prefix);
-        }
-        None => {
-            record(&mut records, b"path", &entry.path);
-            block.bytes(0, &entry.path[..entry.path.len().min(NAME)]);
-        }
-    }
+    block.path(&mut records, &entry.path);
     if link.len() > NAME || !link.is_ascii() {
         record(&mut records, b"linkpath", link);
     }
     block.bytes(157, &link[..link.len().min(NAME)]);
-    block.number_or(&mut records, 108, 7, entry.uid, MAX_ID, b"uid");
-    block.number_or(&mut records, 116, 7, entry.gid, MAX_ID, b"gid");
-    block.number_or(&mut records, 124, 11, entry.size, MAX_LONG, b"size");
+    records.extend(block.number(108, 7, entry.uid, b"uid"));
+    records.extend(block.number(116, 7, entry.gid, b"gid"));
+    records.extend(block.number(124, 11, entry.size, b"size"));
     let (seconds, nanos) = entry.mtime;
     let plain = u64::try_from(seconds).ok().filter(|s| *s <= MAX_LONG);
     block.octal(136, 11, plain.unwrap_or(0));
@@ -198,20 +189,29 @@ impl Block {
         self.bytes(at, format!("{value:0digits$o}").as_bytes());
     }
 
-    /// Into the field if it fits; else zero there and the value in a record.
-    fn number_or(
-        &mut self,
-        records: &mut Vec<u8>,
-        at: usize,
-        digits: usize,
-        value: u64,
-        max: u64,
-        key: &[u8],
-    ) {
-        if value > max {
-            record(records, key, value.to_string().as_bytes());
+    /// Into the two fields if it fits; else its beginning there, and the whole in a record.
+    fn path(&mut self, records: &mut Vec<u8>, path: &[u8]) {
+        match split(path) {
+            Some((prefix, name)) => {
+                self.bytes(0, name);
+                self.bytes(345, prefix);
+            }
+            None => {
+                record(records, b"path", path);
+                self.bytes(0, &path[..path.len().min(NAME)]);
+            }
         }
-        self.octal(at, digits, if value > max { 0 } else { value });
+    }
+
+    /// Into the field if it fits; else zero there, and the record that says it.
+    fn number(&mut self, at: usize, digits: usize, value: u64, key: &[u8]) -> Vec<u8> {
+        let fits = value < 1 << (3 * digits);
+        self.octal(at, digits, if fits { value } else { 0 });
+        let mut records = Vec::new();
+        if !fits {
+            record(&mut records, key, value.to_string().as_bytes());
+        }
+        records
     }
 
     fn finish(mut self) -> [u8; BLOCK] {
