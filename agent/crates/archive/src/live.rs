@@ -59,9 +59,10 @@ fn copy(process: BorrowedFd<'_>, targets: &[PathBuf]) -> io::Result<(OwnedFd, Ve
 }
 
 /// Whether the root in this mount table (proc_pid_mountinfo(5)) is an overlay that is written to `upper`.
-fn same_upper(mountinfo: &str, upper: &Path) -> bool {
+pub(crate) fn same_upper(mountinfo: &str, upper: &Path) -> bool {
     let identity = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
-    let root = mountinfo.lines().find(|line| line.split(' ').nth(4) == Some("/"));
+    // The last one is on top of all others.
+    let root = mountinfo.lines().rfind(|line| line.split(' ').nth(4) == Some("/"));
     let Some((_, special)) = root.and_then(|line| line.split_once(" - ")) else { return false };
     let mut fields = special.split(' ');
     if fields.next() != Some("overlay") {

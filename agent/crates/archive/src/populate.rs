@@ -39,21 +39,25 @@ const CHUNKS: usize = 3;
 /// Copies what the image has at `path` into the volume, if the volume is empty and the image has a directory there. The
 /// path and all symbolic links in it are looked up in the image's root.
 pub(crate) fn populate(rootfs: &Rootfs, path: &Path, volume: &Path) -> Result<(), Failure> {
+    let target = reopened(&open_host(volume)?)?;
+    // Most volumes are in use: nothing is mounted for them.
+    let state = state(&target)?;
+    if state == State::InUse {
+        return Ok(());
+    }
     let image = Tree::of(&rootfs.lower)?;
     let cleaned = crate::path::Asked::new(path).path;
     let source = match open_in(image.root.as_fd(), &cleaned, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(()),
         source => source.map_err(Failure::system("open", &cleaned))?,
     };
-    let target = reopened(&open_host(volume)?)?;
-    match state(&target)? {
-        State::InUse => return Ok(()),
-        State::Empty => copy(&source, &target)?,
-        State::Whole => {}
+    if state == State::Empty {
+        copy(&source, &target)?;
     }
     settle(&source, &target)
 }
 
+#[derive(PartialEq, Eq)]
 enum State {
     /// Nothing, or a copy that was cut short.
     Empty,

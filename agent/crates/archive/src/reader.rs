@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn directory(&mut self, dir: &OwnedFd, path: &[u8]) -> Result<(), Failure> {
         let stat = fstat(dir).map_err(Failure::system("stat", path))?;
         let mut entry = self.entry(&stat, path, Kind::Directory);
-        entry.xattrs = self.attributes(dir, path)?;
+        self.attributes(dir, &mut entry)?;
         self.sink.entry(&entry)
     }
 
@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
         }
         let mut entry = self.entry(&stat, path, Kind::File);
         entry.size = u64::try_from(stat.st_size).unwrap_or(0);
-        entry.xattrs = self.attributes(&file, path)?;
+        self.attributes(&file, &mut entry)?;
         self.sink.entry(&entry)?;
         self.sink.file(&file, entry.size, path)
     }
@@ -190,21 +190,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn attributes(&self, file: &OwnedFd, path: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Failure> {
+    /// Adds the extended attributes of an open file or directory to its entry.
+    fn attributes(&self, file: &OwnedFd, entry: &mut Entry) -> Result<(), Failure> {
+        let path = entry.path.clone();
+        let fails = |action| Failure::system(action, &path);
         let names = match xattr::list(file) {
-            Err(Errno::EOPNOTSUPP) => return Ok(Vec::new()),
-            names => names.map_err(Failure::system("listing attributes of", path))?,
+            Err(Errno::EOPNOTSUPP) => return Ok(()),
+            names => names.map_err(fails("listing attributes of"))?,
         };
-        let mut kept = Vec::new();
         for name in names.iter().filter(|name| self.detail.keeps(name.to_bytes())) {
-            if let Some(value) =
-                xattr::get(file, name).map_err(Failure::system("reading attributes of", path))?
-            {
-                kept.push((name.to_bytes().to_vec(), value));
+            if let Some(value) = xattr::get(file, name).map_err(fails("reading attributes of"))? {
+                entry.xattrs.push((name.to_bytes().to_vec(), value));
             }
         }
-        kept.sort();
-        Ok(kept)
+        entry.xattrs.sort();
+        Ok(())
     }
 }
 

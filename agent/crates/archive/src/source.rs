@@ -13,7 +13,7 @@ const ZSTD_WINDOW_LOG: u32 = 27;
 /// The most memory of xz, in KiB: more than its highest preset needs.
 const XZ_MEMORY: u32 = 128 << 10;
 /// What may stand behind the end of an archive and is read so that the sender can finish.
-const MAX_TAIL: u64 = 1 << 20;
+const MAX_TAIL: usize = 1 << 20;
 
 /// A stream, read by a thread that may block.
 pub(crate) struct Incoming {
@@ -100,9 +100,17 @@ pub(crate) fn inflated<R: BufRead + 'static>(mut input: R) -> Result<Box<dyn Buf
 }
 
 /// Reads what stands behind the end of an archive, as far as that is reasonable.
-pub(crate) fn drain(input: impl Read) {
-    // Whatever it is, it changes nothing: the archive was whole.
-    let _ = io::copy(&mut input.take(MAX_TAIL), &mut io::sink());
+pub(crate) fn drain(mut input: impl BufRead) {
+    let mut left = MAX_TAIL;
+    // Whatever it is, and however it ends, it changes nothing: the archive was whole.
+    while let Ok(available) = input.fill_buf() {
+        let count = available.len().min(left);
+        if count == 0 {
+            return;
+        }
+        input.consume(count);
+        left -= count;
+    }
 }
 
 #[cfg(test)]

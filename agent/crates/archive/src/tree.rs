@@ -214,3 +214,42 @@ pub(crate) fn open_host(path: &Path) -> Result<OwnedFd, Failure> {
 fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hull_ports::Rootfs;
+    use std::fs;
+
+    #[test]
+    fn older_kernels_get_a_namespace_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir(&path).unwrap();
+            path
+        };
+        let rootfs = Rootfs { lower: vec![at("lower")], upper: at("an upper, one"), work: at("work") };
+        let told = TreeMount { source: at("volume"), target: "/a/volume".into(), read_only: false };
+        fs::write(told.source.join("file"), "in the volume").unwrap();
+        let tree = ContainerTree { rootfs, read_only: false, mounts: vec![told], pid: None };
+        let root = writable(&tree).unwrap();
+        let mounts = vec![source(&tree.mounts[0]).unwrap()];
+        let keeper = attach_in_namespace(&root, &tree.mounts, mounts).unwrap();
+        let file = open_in(root.as_fd(), b"a/volume/file", OFlag::O_RDONLY).unwrap();
+        assert_eq!(fstat(&file).unwrap().st_size, 13);
+        drop(keeper);
+        assert_eq!(open_in(root.as_fd(), b"a/volume/file", OFlag::O_RDONLY).unwrap_err(), Errno::ENOENT);
+        let host = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!host.contains(dir.path().to_str().unwrap()));
+        // An overlay of descriptors is recognised by the path of its upper directory.
+        let (tell, told) = std::sync::mpsc::channel();
+        drop(root);
+        let keeper = Keeper::start(writable(&tree).unwrap(), move || {
+            tell.send(fs::read_to_string("/proc/thread-self/mountinfo").unwrap()).unwrap();
+            Ok(())
+        });
+        drop(keeper.unwrap());
+        assert!(live::same_upper(&told.recv().unwrap(), &tree.rootfs.upper));
+    }
+}

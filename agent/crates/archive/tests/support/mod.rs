@@ -131,7 +131,7 @@ impl Drop for Running {
 
 pub fn stream(archive: Vec<u8>) -> ByteStream {
     let pieces: Vec<std::io::Result<Bytes>> =
-        archive.chunks(1000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        archive.chunks(64_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     futures_util::stream::iter(pieces).boxed()
 }
 

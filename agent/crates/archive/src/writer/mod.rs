@@ -4,31 +4,28 @@
 //! archive brings, lead nowhere else. What is made is always one name in an open directory, and no name that may be a
 //! symbolic link is ever followed. Names that mean something in layers of images mean nothing here.
 
+mod place;
+
 use crate::descend::{is, look, make_directories, open_in};
 use crate::failure::Failure;
 use crate::ids::Ids;
 use crate::path::inside;
 use crate::reader::Detail;
 use hull_sys::{openat2::open_beneath, tree, xattr};
-use hull_tar::{Archive, Entry, Kind, TarError, shown};
+use hull_tar::{Archive, Entry, Kind, shown};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{
     FchmodatFlags, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, futimens, makedev, mkdirat, mknodat,
     utimensat,
 };
-use nix::sys::time::TimeSpec;
-use nix::unistd::{
-    Gid, Uid, UnlinkatFlags, Whence, fchown, fchownat, ftruncate, linkat, lseek64, symlinkat, unlinkat,
-};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
+use place::{Place, contents, timespec};
 use std::ffi::{CString, OsStr};
 use std::io::BufRead;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::rc::Rc;
-
-/// Times beyond this many seconds from 1970 are cut: file systems refuse or wrap them.
-const MAX_SECONDS: i64 = 1 << 40;
 
 /// How an archive is unpacked.
 pub(crate) struct Rules<'a> {
@@ -50,21 +47,8 @@ pub(crate) fn unpack(input: impl BufRead, root: OwnedFd, rules: &Rules<'_>) -> R
         writer.add(&entry, &mut archive)?;
     }
     writer.finish()?;
-    crate::source::drain(InputOf(archive.into_inner()));
+    crate::source::drain(archive.into_inner());
     Ok(())
-}
-
-/// A buffered reader as a reader.
-struct InputOf<R>(R);
-
-impl<R: BufRead> std::io::Read for InputOf<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let available = self.0.fill_buf()?;
-        let count = available.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&available[..count]);
-        self.0.consume(count);
-        Ok(count)
-    }
 }
 
 struct Writer<'a> {
@@ -74,23 +58,6 @@ struct Writer<'a> {
     parent: Option<(Vec<u8>, Rc<OwnedFd>)>,
     /// When directories were changed; set at the end, because filling them changes it.
     times: Vec<(Vec<u8>, (i64, u32))>,
-}
-
-/// One name in an open directory, and the path in the archive for messages.
-struct Place<'a> {
-    dir: Rc<OwnedFd>,
-    name: &'a OsStr,
-    raw: &'a [u8],
-}
-
-impl Place<'_> {
-    fn fails(&self, action: &'static str) -> impl FnOnce(Errno) -> Failure + use<> {
-        Failure::system(action, self.raw)
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.dir.as_fd()
-    }
 }
 
 impl Writer<'_> {
@@ -301,42 +268,4 @@ impl Writer<'_> {
         }
         Ok(())
     }
-}
-
-fn contents<R: BufRead>(
-    file: &OwnedFd,
-    place: &Place<'_>,
-    entry: &Entry,
-    archive: &mut Archive<R>,
-) -> Result<(), Failure> {
-    let too_large = |_| Failure::Archive(TarError::malformed("a file is too large"));
-    let whole = [(0, entry.size)];
-    let segments = entry.sparse.as_ref().map_or(&whole[..], |sparse| &sparse.segments);
-    for &(offset, length) in segments {
-        let offset = i64::try_from(offset).map_err(too_large)?;
-        if offset != 0 {
-            lseek64(file, offset, Whence::SeekSet).map_err(place.fails("write"))?;
-        }
-        let done = archive.data(length, |mut piece| {
-            while !piece.is_empty() {
-                match nix::unistd::write(file, piece) {
-                    Ok(count) => piece = &piece[count..],
-                    Err(Errno::EINTR) => {}
-                    Err(errno) => return Err(place.fails("write")(errno)),
-                }
-            }
-            Ok(())
-        })?;
-        if done != length {
-            return Err(TarError::Truncated.into());
-        }
-    }
-    if let Some(sparse) = &entry.sparse {
-        ftruncate(file, i64::try_from(sparse.size).map_err(too_large)?).map_err(place.fails("write"))?;
-    }
-    Ok(())
-}
-
-fn timespec((seconds, nanos): (i64, u32)) -> TimeSpec {
-    TimeSpec::new(seconds.clamp(-MAX_SECONDS, MAX_SECONDS), i64::from(nanos))
 }
