@@ -92,8 +92,9 @@ pub trait Archives: Send + Sync {
         Err(crate::Error::permanent("get is not supported by this driver"))
     }
 
-    /// Unpacks an archive (plain, gzip, bzip2, xz or zstd) into the directory at a path. `NotFound` if there is none,
-    /// `Permanent` if it is no directory or the archive is bad, `Conflict` for a read-only place.
+    /// Unpacks an archive (plain, gzip, bzip2, xz or zstd) into the directory at a path, symbolic links in the path and in the
+    /// archive followed within that directory's container. `NotFound` if there is none, `Permanent` if it is no directory or
+    /// cannot be written; a bad archive is `Retryable`: another one may do.
     async fn put(
         &self,
         tree: &ContainerTree,
