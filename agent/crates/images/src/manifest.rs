@@ -3,9 +3,12 @@
 //!
 //! A document is what its media type says, and its own fields must agree: one that could be read as two things is refused.
 
+mod written;
+
+pub(crate) use written::written;
+
 use crate::platform::Platform;
 use crate::snapshot::Compression;
-use bytes::Bytes;
 use hull_model::Digest;
 use serde::Deserialize;
 
@@ -173,34 +176,6 @@ pub(crate) fn parse_kept(bytes: &[u8]) -> Result<(&'static str, Document), Inval
     Ok((media_type, parse(media_type, bytes)?))
 }
 
-/// A manifest of our own, and its media type: Docker's where it can say what there is, as most readers know it.
-pub(crate) fn written(config: &Digest, config_size: u64, layers: &[Descriptor]) -> (&'static str, Bytes) {
-    let forms: Vec<Option<Compression>> = layers.iter().map(|layer| compression(&layer.media_type)).collect();
-    let docker = forms.iter().all(|form| *form == Some(Compression::Gzip));
-    let (media_type, config_type) =
-        if docker { (DOCKER_MANIFEST, DOCKER_CONFIG) } else { (OCI_MANIFEST, OCI_CONFIG) };
-    let blobs: Vec<serde_json::Value> = layers
-        .iter()
-        .zip(forms)
-        .map(|(layer, form)| {
-            let media_type = match (docker, form) {
-                (true, _) => DOCKER_GZIP_LAYER.to_owned(),
-                (false, Some(Compression::Gzip)) => format!("{OCI_LAYER}+gzip"),
-                (false, Some(Compression::Zstd)) => format!("{OCI_LAYER}+zstd"),
-                (false, _) => OCI_LAYER.to_owned(),
-            };
-            serde_json::json!({"mediaType": media_type, "size": layer.size, "digest": layer.digest})
-        })
-        .collect();
-    let text = serde_json::json!({
-        "schemaVersion": 2,
-        "mediaType": media_type,
-        "config": {"mediaType": config_type, "size": config_size, "digest": config},
-        "layers": blobs,
-    });
-    (media_type, Bytes::from(text.to_string()))
-}
-
 fn manifest(config: Descriptor, layers: Vec<Descriptor>) -> Result<Manifest, InvalidManifest> {
     if !matches!(
         config.media_type.as_str(),
@@ -268,30 +243,6 @@ mod tests {
             panic!("not an index")
         };
         assert_eq!(entries[0].platform.as_ref().map(ToString::to_string).as_deref(), Some("linux/amd64"));
-    }
-
-    #[test]
-    fn what_is_written_can_be_read() {
-        let digest = Digest::from_sha256([1; 32]);
-        let layer = |media_type: &str| Descriptor {
-            media_type: media_type.to_owned(),
-            digest: digest.clone(),
-            size: 7,
-            platform: None,
-        };
-        let gzip = layer("application/vnd.oci.image.layer.v1.tar+gzip");
-        let zstd = layer("application/vnd.oci.image.layer.v1.tar+zstd");
-        for (layers, wanted) in [
-            (vec![], DOCKER_MANIFEST),
-            (vec![gzip.clone()], DOCKER_MANIFEST),
-            (vec![gzip, zstd, layer(OCI_LAYER)], OCI_MANIFEST),
-        ] {
-            let (media_type, bytes) = written(&digest, 9, &layers);
-            assert_eq!(media_type, wanted);
-            let Ok((kept, Document::Manifest(manifest))) = parse_kept(&bytes) else { panic!("{bytes:?}") };
-            assert_eq!((kept, manifest.config.size), (wanted, 9));
-            assert_eq!(manifest.layers.len(), layers.len());
-        }
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //! refresh tokens). Nothing here is ever written down, and no error says any of it.
 
 use super::challenge::{self, Challenge};
+use super::complaint::complaint;
 use super::endpoint::{Transport, is_loopback};
 use super::error::{DENIED, RegistryError};
-use super::session::{Ask, Session, complaint, retry_after};
+use super::session::{Ask, Session, retry_after};
 use base64::Engine as _;
 use hull_ports::Credentials;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};

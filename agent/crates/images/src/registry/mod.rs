@@ -8,12 +8,14 @@ mod auth;
 mod blob;
 mod challenge;
 mod client;
+mod complaint;
 mod endpoint;
 mod error;
 mod login;
 mod partial;
 mod search;
 mod session;
+mod streamed;
 mod tags;
 mod transport;
 mod upload;
@@ -23,14 +25,15 @@ pub(crate) use client::{Client, Fetched, MAX_CONFIGURATION, MAX_MANIFEST};
 pub(crate) use error::{RegistryError, at_door};
 pub(crate) use login::login;
 pub(crate) use search::search;
+pub(crate) use streamed::Content;
 pub(crate) use transport::Timeouts;
-pub(crate) use upload::{Content, Mounting, Sent};
+pub(crate) use upload::{Mounting, Sent};
 
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
     /// What stands in headers and in answers that are no documents.
     pub(crate) fn answers(bytes: &[u8]) {
-        let _ = super::session::complaint(bytes);
+        let _ = super::complaint::complaint(bytes);
         if let Ok(text) = std::str::from_utf8(bytes) {
             let _ = super::challenge::parse(text);
             let (one, other) = text.split_at(text.floor_char_boundary(text.len() / 2));

@@ -2,12 +2,11 @@
 
 use super::auth::Authorizations;
 use super::endpoint::{Endpoint, Transport};
-use super::error::{DENIED, RegistryError};
+use super::error::RegistryError;
 use super::transport::{Connections, Timeouts, failed};
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, Url};
-use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -21,8 +20,6 @@ const BUSY_RETRIES: u32 = 2;
 const MAX_BUSY_WAIT: Duration = Duration::from_secs(10);
 /// How long an insecure registry has to show that it speaks TLS.
 const PROBE: Duration = Duration::from_secs(5);
-/// The longest body of an answer that says what went wrong.
-const MAX_COMPLAINT: u64 = 64 << 10;
 
 /// A request that can be made again: its body is small and kept.
 #[derive(Debug, Clone)]
@@ -242,36 +239,6 @@ impl Session {
         }
     }
 
-    /// What a registry that will not do something says about it.
-    pub(crate) async fn refused(&self, at: usize, response: Response) -> RegistryError {
-        let status = response.status();
-        match self.complaint(at, response).await {
-            Some(detail) => RegistryError::Refused { host: self.host(at).to_owned(), detail },
-            None => self.protocol(at, format!("unexpected status {status}")),
-        }
-    }
-
-    pub(super) async fn denied(&self, at: usize, response: Response) -> RegistryError {
-        let scope_is_short = response
-            .headers()
-            .get_all(WWW_AUTHENTICATE)
-            .iter()
-            .any(|value| value.to_str().is_ok_and(|text| text.contains("error=\"insufficient_scope\"")));
-        let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
-        let detail = match self.complaint(at, response).await {
-            _ if scope_is_short => DENIED.to_owned(),
-            Some(detail) => detail,
-            None if unauthorized => "unauthorized: authentication required".to_owned(),
-            None => DENIED.to_owned(),
-        };
-        RegistryError::Denied { host: self.host(at).to_owned(), detail }
-    }
-
-    async fn complaint(&self, at: usize, response: Response) -> Option<String> {
-        let bytes = self.read(at, response, "the error", MAX_COMPLAINT).await.ok()?;
-        complaint(&bytes)
-    }
-
     pub(crate) fn protocol(&self, at: usize, reason: impl Into<String>) -> RegistryError {
         RegistryError::Protocol { host: self.host(at).to_owned(), reason: reason.into() }
     }
@@ -285,60 +252,7 @@ impl Session {
     }
 }
 
-/// `{"errors":[{"code":"NAME_UNKNOWN","message":"…"}]}` as `name unknown: …` (distribution specification, "Error codes").
-pub(super) fn complaint(bytes: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Complaints {
-        errors: Vec<Complaint>,
-    }
-    #[derive(Deserialize)]
-    struct Complaint {
-        #[serde(default)]
-        code: String,
-        #[serde(default)]
-        message: String,
-    }
-    let all: Complaints = serde_json::from_slice(bytes).ok()?;
-    let text = |one: &Complaint| {
-        let code = one.code.to_lowercase().replace('_', " ");
-        // Whatever a registry says is shown on people's terminals.
-        let message: String = one.message.chars().filter(|c| !c.is_control()).collect();
-        if message.is_empty() { code } else { format!("{code}: {message}") }
-    };
-    match all.errors.as_slice() {
-        [] => None,
-        [one] => Some(text(one)),
-        several => Some(format!("errors:\n{}", several.iter().map(text).collect::<Vec<_>>().join("\n"))),
-    }
-}
-
 /// `Retry-After` in seconds; dates are not used by registries.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn complaints_are_told_as_clients_know_them() {
-        let rows = [
-            (
-                r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{}}]}"#,
-                Some("manifest unknown: manifest unknown"),
-            ),
-            (
-                r#"{"errors":[{"code":"DENIED","message":"re\u001b[31mquested"}]}"#,
-                Some("denied: re[31mquested"),
-            ),
-            (r#"{"errors":[{"code":"A_B"},{"code":"C","message":"d"}]}"#, Some("errors:\na b\nc: d")),
-            (r#"{"errors":[]}"#, None),
-            ("<html>", None),
-            ("", None),
-        ];
-        for (text, wanted) in rows {
-            assert_eq!(complaint(text.as_bytes()).as_deref(), wanted, "{text}");
-        }
-    }
 }
