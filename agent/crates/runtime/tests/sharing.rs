@@ -184,8 +184,8 @@ fn mounts_spread_as_asked() {
         );
         std::fs::write(bundle.join("config.json"), spec.to_string()).unwrap();
         let outer = format!(
-            "set -e; mount --make-rprivate /; mount -t tmpfs source {s}; {prepare} mkdir {s}/inside {s}/outside
-             {runtime} run --bundle {b} hull-spread-{propagation}-{pid} > {b}/out 2>&1 & child=$!
+            "set -e; mount --make-rprivate /; mount -t tmpfs source {s}; {prepare} mkdir {s}/inside {s}/outside; true > {b}/out
+             {runtime} run --bundle {b} hull-spread-{propagation}-{pid} >> {b}/out 2>&1 & child=$!
              n=0; while ! grep -q -e mounted -e hull-runtime: {b}/out; do sleep 0.02; n=$((n+1)); test $n -lt 500; done
              mount -t tmpfs outside {s}/outside; touch {s}/outside/seen {s}/go; wait $child || true
              cat {b}/out; grep -c ' {s}/inside ' /proc/self/mounts || true",
