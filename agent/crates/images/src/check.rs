@@ -28,7 +28,6 @@ const ROOT: [&str; 11] = [
 
 /// Looks at every object; removes what nobody needs if `repair`.
 pub(crate) fn check(inner: &Inner, repair: bool) -> Result<CheckReport> {
-    let _writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
     let mut checking = Checking { inner, report: CheckReport { repaired: repair, ..CheckReport::default() } };
     let run = checking.run().map_err(|error| disk_error("checking the image store".to_owned(), error));
     run.map(|()| checking.report)
@@ -41,6 +40,15 @@ struct Checking<'a> {
 
 impl Checking<'_> {
     fn run(&mut self) -> std::result::Result<(), DiskError> {
+        self.names()?;
+        self.layers()?;
+        self.images();
+        Ok(())
+    }
+
+    /// Every name is accounted for. What is being written has its place in memory only when that is done.
+    fn names(&mut self) -> std::result::Result<(), DiskError> {
+        let _writer = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.each("", |_, name| ROOT.contains(&name))?;
         self.each("blobs", |_, name| name == "sha256")?;
         self.each("blobs/sha256", |inner, name| {
@@ -58,10 +66,7 @@ impl Checking<'_> {
             ContainerId::try_from(name.to_owned()).is_ok_and(|id| inner.state().containers.contains_key(&id))
         })?;
         self.each("partial", |_, name| digest(name.split('.').next().unwrap_or(name)).is_some())?;
-        self.each("tmp", |inner, name| inner.disk.is_own_scratch(name))?;
-        self.layers()?;
-        self.images();
-        Ok(())
+        self.each("tmp", |inner, name| inner.disk.is_own_scratch(name))
     }
 
     /// Every name in a directory of the store is accounted for, or an orphan.
@@ -94,7 +99,10 @@ impl Checking<'_> {
             if let Some(form) = self.inner.layers().facts(layer).map(|facts| facts.form) {
                 self.each(&format!("layers/{}", layer.hex()), |_, name| layer_files(form).contains(&name))?;
             }
-            if let Err(reason) = verify(&dir, layer) {
+            // One that was removed meanwhile is not missing.
+            if let Err(reason) = verify(&dir, layer)
+                && self.inner.state().needs_layer(layer)
+            {
                 let users = self.users(|known| known.record.layers.contains(layer));
                 self.report.damaged.push(format!("layers/{}: {reason}{users}", layer.hex()));
             }
@@ -117,7 +125,7 @@ impl Checking<'_> {
             for blob in record.manifests.iter().chain([&record.id]) {
                 let found = fs::read(self.inner.disk.blobs().join(blob.hex()));
                 let is = found.is_ok_and(|b| Digest::from_sha256(Sha256::digest(&b).into()) == *blob);
-                if !is {
+                if !is && self.inner.state().needs_blob(blob) {
                     let text = format!("blobs/sha256/{} (image {})", blob.hex(), record.id.short());
                     self.report.damaged.push(text);
                 }

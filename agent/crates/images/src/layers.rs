@@ -141,21 +141,22 @@ impl Layers<'_> {
     pub(crate) fn place(self, scratch: &Scratch, layer: &Digest) -> Result<(), DiskError> {
         let target = self.0.disk.layer(layer.hex());
         seal_layer(scratch.path(), self.0.form);
-        // Held over the rename: what a sweep sees on the disk it sees in memory too.
-        let mut state = self.0.state();
-        if state.layers.contains_key(layer) {
-            return Ok(());
+        {
+            // Held over the rename, so that what a sweep sees on the disk it sees in memory too; not while the disk works.
+            let mut state = self.0.state();
+            if state.layers.contains_key(layer) {
+                return Ok(());
+            }
+            if target.is_dir() {
+                // Something that is no layer of ours: the form of an earlier version, or damaged.
+                self.0.disk.take_away(&target)?;
+            }
+            fs::rename(scratch.path(), &target).map_err(DiskError::new("renaming to", &target))?;
+            if let Some(facts) = records::layer(&self.0.disk, layer.hex()) {
+                state.layers.insert(layer.clone(), facts);
+            }
         }
-        if target.is_dir() {
-            // Something that is no layer of ours: the form of an earlier version, or damaged.
-            self.0.disk.take_away(&target)?;
-        }
-        self.0.disk.place(scratch.path(), &target)?;
-        let facts = records::layer(&self.0.disk, layer.hex());
-        if let Some(facts) = facts {
-            state.layers.insert(layer.clone(), facts);
-        }
-        Ok(())
+        sync_directory(&self.0.disk.layers())
     }
 
     /// Makes a layer into the form that this kernel mounts, from its own archive. Blocks.
@@ -172,12 +173,14 @@ impl Layers<'_> {
         self.write_records(&made, &unpacked, &facts.blobs)?;
         self.flush(&made)?;
         let target = self.0.disk.layer(layer.hex());
-        let mut state = self.0.state();
-        exchange(&made, &target).map_err(DiskError::new("replacing", &target))?;
-        sync_directory(&self.0.disk.layers())?;
-        if let Some(facts) = records::layer(&self.0.disk, layer.hex()) {
-            state.layers.insert(layer.clone(), facts);
+        {
+            let mut state = self.0.state();
+            exchange(&made, &target).map_err(DiskError::new("replacing", &target))?;
+            if let Some(facts) = records::layer(&self.0.disk, layer.hex()) {
+                state.layers.insert(layer.clone(), facts);
+            }
         }
+        sync_directory(&self.0.disk.layers())?;
         Ok(())
     }
 

@@ -183,6 +183,98 @@ async fn a_store_has_one_owner() {
     open(dir.path());
 }
 
+#[tokio::test]
+async fn a_check_accounts_for_every_file_and_finds_what_changed() {
+    let dir = support::dir();
+    let image = TestImage::new(&[
+        (Tar::new().file("a", &noise(5000)).sparse("ragged", 9000, &[(7, &noise(77))]).end(), Packing::Gzip),
+        (Tar::new().file(".wh.a", b"").end(), Packing::Zstd),
+    ]);
+    let fake = Fake::with("1", &image).await;
+    let store = open(dir.path());
+    let pulled = pull(&store, &fake.host, "a:1").await.unwrap();
+    store.prepare(&id(1), &pulled.id).await.unwrap();
+    let report = store.check(false).await.unwrap();
+    assert_eq!((report.orphans, report.damaged, report.orphan_bytes), (vec![], vec![], 0));
+    assert!(report.checked > 10);
+    let stray = digest(b"stray");
+    let strays = [
+        format!("layers/{}", stray.hex()),
+        format!("layers/{}/more", pulled.layers[0].hex()),
+        format!("merged/{}", stray.hex()),
+        format!("blobs/sha256/{}", stray.hex()),
+        "images/x.json".to_owned(),
+        "containers/nonsense".to_owned(),
+        "whatever".to_owned(),
+    ];
+    for name in &strays {
+        fs::write(dir.path().join(name), [1; 5000]).unwrap();
+    }
+    let mut wanted = strays.to_vec();
+    wanted.sort();
+    for repair in [false, true] {
+        let mut report = store.check(repair).await.unwrap();
+        report.orphans.sort();
+        assert_eq!((&report.orphans, report.repaired), (&wanted, repair));
+        assert!(report.orphan_bytes >= 7 * 5000, "{}", report.orphan_bytes);
+    }
+    assert_eq!(store.check(false).await.unwrap().orphans, [] as [&str; 0]);
+    let layer = dir.path().join("layers").join(pulled.layers[0].hex());
+    let files: &[&str] = match support::driver() {
+        Snapshot::Directory => &["tar.zst"],
+        _ => &["tar", "index", "spill"],
+    };
+    for name in files {
+        let good = fs::read(layer.join(name)).unwrap();
+        let mut bad = good.clone();
+        let at = if *name == "spill" { 10 } else { bad.len() / 2 };
+        bad[at] ^= 1;
+        fs::write(layer.join(name), &bad).unwrap();
+        let damaged = store.check(false).await.unwrap().damaged;
+        assert!(damaged.iter().any(|text| text.contains(pulled.layers[0].hex())), "{name}: {damaged:?}");
+        fs::write(layer.join(name), &good).unwrap();
+    }
+    fs::write(dir.path().join("blobs/sha256").join(pulled.id.hex()), "{}").unwrap();
+    let damaged = store.check(false).await.unwrap().damaged;
+    assert!(damaged.len() == 1 && damaged[0].contains(pulled.id.hex()), "{damaged:?}");
+}
+
+#[tokio::test]
+async fn a_store_of_an_earlier_version_loses_its_images_and_nothing_else() {
+    let dir = support::dir();
+    let image = small("x");
+    let fake = Fake::with("1", &image).await;
+    let (image_id, layer) = (digest(&image.config), &image.layers[0].diff_id);
+    // As earlier versions wrote it.
+    let write = |name: String, text: String| {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(format!("layers/{}/fs/etc/name", layer.hex()), "x".into());
+    write(format!("layers/{}/layer.json", layer.hex()), "{\"size\":1}".into());
+    write(format!("blobs/sha256/{}", image_id.hex()), String::from_utf8(image.config.clone()).unwrap());
+    let record = serde_json::json!({
+        "id": image_id, "manifest": digest(&image.manifest), "layers": [layer], "config": {"Cmd": ["sh"]},
+        "architecture": "amd64", "size": 1, "created": "",
+    });
+    write(format!("images/{}.json", image_id.hex()), record.to_string());
+    write("references.json".into(), format!("{{\"{}/a:1\":\"{image_id}\"}}", fake.host));
+    write(format!("containers/{}/upper/written", id(1).as_str()), "kept".into());
+    fs::create_dir(dir.path().join("containers").join(id(1).as_str()).join("work")).unwrap();
+    let link = dir.path().join("containers").join(id(1).as_str()).join("image");
+    std::os::unix::fs::symlink(image_id.to_string(), link).unwrap();
+    let store = open(dir.path());
+    assert_eq!(store.list().await.unwrap(), []);
+    assert_eq!(store.prepare(&id(1), &image_id).await.unwrap_err().class, ErrorClass::NotFound);
+    store.sweep(&[id(1)]).await.unwrap();
+    let pulled = pull(&store, &fake.host, "a:1").await.unwrap();
+    let rootfs = store.prepare(&id(1), &pulled.id).await.unwrap();
+    assert_eq!(fs::read_to_string(rootfs.upper.join("written")).unwrap(), "kept");
+    assert_eq!(fs::read_to_string(rootfs.lower[0].join("etc/name")).unwrap(), "x");
+    assert_eq!(store.check(false).await.unwrap().orphans, [] as [&str; 0]);
+}
+
 /// The part of the next test that is killed.
 #[tokio::test]
 #[ignore = "started by the test below, which kills it"]
