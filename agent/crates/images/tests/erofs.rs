@@ -172,11 +172,7 @@ async fn other_readers_see_what_the_kernel_sees() {
     ];
     let checked = tool(&dir, "fsck.erofs", &arguments(&dir, &image, &more));
     let text = String::from_utf8_lossy(&[checked.stdout, checked.stderr].concat()).into_owned();
-    assert!(
-        checked.status.success() && text.contains("Extracted filesystem successfully"),
-        "{}: {text}",
-        checked.status
-    );
+    assert!(checked.status.success(), "{}: {text}", checked.status);
     let extracted = listing(&out);
     let differ = kernel.iter().find(|(path, text)| extracted.get(*path) != Some(*text));
     assert_eq!(differ, None, "extracted: {:?}", differ.and_then(|(path, _)| extracted.get(path)));
