@@ -87,7 +87,6 @@ fn output_goes_where_it_came_from() {
     assert_eq!(bed.say(&["logs", "web"]), (0, "one\nthree\n".into(), "two\n".into()));
     assert_eq!(bed.say(&["logs", "-t", "--tail", "1", "web"]).1, "1970-01-01T00:00:03.000000000Z three\n");
     assert_eq!(bed.say(&["logs", "--since", "1970-01-01T00:00:03Z", "web"]).1, "three\n");
-    assert_eq!(bed.say(&["logs", "--tail", "x", "web"]).0, 1);
     let run = bed.say(&["exec", "-e", "A=b", "web", "sh", "-c", "echo $A; echo oops >&2; exit 7"]);
     assert_eq!(run, (7, "b\n".into(), "oops\n".into()));
     assert_eq!(bed.say(&["exec", "web", "/no/such/program"]).0, 127);
@@ -141,7 +140,10 @@ fn an_agent_that_is_not_there_is_told_with_what_to_do() {
         "Cannot connect to the Docker daemon at unix:///nowhere/docker.sock. Is the docker daemon running?\n"
     ));
     assert!(message.contains("systemctl status hulld"));
-    assert!(run("tcp://127.0.0.1:1").1.contains("only Unix sockets"));
+    assert!(
+        run("tcp://127.0.0.1:1").1.starts_with("Cannot connect to the Docker daemon at tcp://127.0.0.1:1.")
+    );
+    assert!(run("ssh://host").1.contains("does not speak SSH"));
 }
 
 #[test]
@@ -152,6 +154,64 @@ fn a_reset_needs_a_yes() {
     assert_eq!(bed.host.world.running(), 1);
     assert_eq!(bed.say(&["system", "reset", "--force"]).0, 0);
     assert_eq!(bed.host.world.leftovers(), [0, 0, 0, 0]);
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_refused_as_docker_refuses_them() {
+    let bed = Bed::new();
+    let usage = |usage: &str, word: &str| {
+        format!("\n\nUsage:  hull {usage}\n\nRun 'hull {word} --help' for more information\n")
+    };
+    let run = "run [OPTIONS] IMAGE [COMMAND] [ARG...]";
+    let rows = [
+        (&["run", "--nope", "x"][..], 125, "unknown flag: --nope".to_owned() + &usage(run, "run")),
+        (&["run", "-e"], 125, "flag needs an argument: 'e' in -e".to_owned() + &usage(run, "run")),
+        (
+            &["ps", "extra"],
+            1,
+            "hull: 'hull ps' accepts no arguments".to_owned() + &usage("ps [OPTIONS]", "ps"),
+        ),
+        (
+            &["nope"],
+            1,
+            "hull: unknown command: hull nope\n\nRun 'hull --help' for more information\n".to_owned(),
+        ),
+        (
+            &["start", "-a", "a", "b"],
+            1,
+            "you cannot start and attach multiple containers at once\n".to_owned(),
+        ),
+        (&["cp", "a", "b"], 1, "must specify at least one container source\n".to_owned()),
+        (&["update", "web"], 1, "you must provide one or more flags when using this command\n".to_owned()),
+        (
+            &["pull", "UPPER"],
+            1,
+            "invalid reference format: repository name (library/UPPER) must be lowercase\n".to_owned(),
+        ),
+    ];
+    for (arguments, code, message) in rows {
+        assert_eq!(bed.say(arguments), (code, String::new(), message), "{arguments:?}");
+    }
+    assert!(bed.say(&["swarm", "init"]).2.contains("no swarm"));
+    assert!(bed.say(&["build", "."]).2.contains("cannot build images yet"));
+    for words in
+        [&["--help"][..], &["run", "--help"], &["container", "--help"], &["help", "volume", "create"]]
+    {
+        let (code, out, _) = bed.say(words);
+        assert!(code == 0 && out.starts_with("Usage:  hull "), "{words:?}: {out}");
+    }
+}
+
+#[test]
+fn shells_are_told_what_there_is() {
+    let bed = Bed::new();
+    assert_eq!(bed.say(&["__complete", "sto"]).1, "stop\tStop running containers\n");
+    assert!(bed.say(&["__complete", "exec", "-it", ""]).1.starts_with("web\t"));
+    assert!(bed.say(&["__complete", "run", "--re"]).1.contains("--read-only\t"));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(bed.say(&["completion", shell]).1.contains("hull __complete"), "{shell}");
+    }
+    assert_eq!(bed.say(&["completion", "cmd"]).0, 1);
 }
 
 /// A terminal of ours with `hull` on it.
@@ -261,7 +321,8 @@ fn a_terminal_can_be_left_while_the_command_runs_on() {
     let mut terminal = Terminal::new(&bed, &SHELL);
     terminal.until("30 90\r\n");
     terminal.master.write_all(b"\x10\x11").unwrap();
-    assert_eq!(terminal.wait(), Some(0));
+    terminal.until("read escape sequence");
+    assert_eq!(terminal.wait(), Some(1), "as Docker's: the command has not ended");
     assert!(!terminal.is_raw());
     let running = bed.say(&["inspect", "-f", "{{len .ExecIDs}}", "web"]);
     assert_eq!(running.1, "1\n");

@@ -10,29 +10,37 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 /// Where an archive goes; asked before the agent is, so that nothing is made in vain.
-fn check_output(given: &Given) -> Result<(), Failure> {
+fn check_output(given: &Given, what: &str) -> Result<(), Failure> {
     let Some(path) = given.some("output").map(Path::new) else {
         return match std::io::stdout().is_terminal() {
             true => Err(Failure::new("cowardly refusing to save to a terminal. Use the -o flag or redirect")),
             false => Ok(()),
         };
     };
-    check_path(path)
+    check_path(path).map_err(|why| {
+        let why = match folder(path) {
+            folder if !folder.is_dir() => format!("stat {}: no such file or directory", folder.display()),
+            _ => why,
+        };
+        Failure::new(format!("{what}: invalid output path: {why}"))
+    })
 }
 
-/// Whether a file can be written at a path: its folder is there, and nothing but a file is at its place.
-pub(super) fn check_path(path: &Path) -> Result<(), Failure> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        return Err(Failure::new(format!(
-            "invalid output path: directory {:?} does not exist",
-            folder.display().to_string()
-        )));
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Why no file can be written at a path: its folder is not there, or something that is no file is at its place.
+pub(super) fn check_path(path: &Path) -> Result<(), String> {
+    if !folder(path).is_dir() {
+        return Err(format!("directory {:?} does not exist", folder(path).display().to_string()));
     }
     use std::os::unix::fs::FileTypeExt as _;
+    let refuse =
+        |what| Err(format!("{:?} must be a directory or a regular file: {what}", path.display().to_string()));
     match std::fs::metadata(path).map(|m| m.file_type()) {
-        Ok(kind) if kind.is_char_device() || kind.is_block_device() => Err(Failure::new("got a device")),
-        Ok(kind) if kind.is_fifo() || kind.is_socket() => Err(Failure::new("got an irregular file")),
+        Ok(kind) if kind.is_char_device() || kind.is_block_device() => refuse("got a device"),
+        Ok(kind) if kind.is_fifo() || kind.is_socket() => refuse("got an irregular file"),
         _ => Ok(()),
     }
 }
@@ -64,7 +72,7 @@ async fn write(answer: Response<Incoming>, given: &Given) -> Outcome {
 
 /// `hull save`
 pub(crate) async fn save(context: &Context, given: &Given) -> Outcome {
-    check_output(given)?;
+    check_output(given, "failed to save image")?;
     let mut pairs: Vec<(&str, String)> = given.args.iter().map(|image| ("names", image.clone())).collect();
     if let Some(platform) = given.some("platform") {
         pairs.push(("platform", create::platform_document(platform)?.to_string()));
@@ -75,7 +83,7 @@ pub(crate) async fn save(context: &Context, given: &Given) -> Outcome {
 
 /// `hull export`
 pub(crate) async fn export(context: &Context, given: &Given) -> Outcome {
-    check_output(given)?;
+    check_output(given, "failed to export container")?;
     let path = format!("/containers/{}/export", name(given.first()));
     write(context.client.open(Method::GET, &path, None).await?, given).await
 }

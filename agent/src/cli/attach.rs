@@ -95,13 +95,13 @@ pub(crate) async fn run(context: &Context, given: &Given) -> Outcome {
     let id = container["Id"].as_str().unwrap_or_default();
     let state = &container["State"];
     if state["Running"] != true {
-        return Err(Failure::new("cannot attach to a stopped container, start it first"));
+        return Err(Failure::new("You cannot attach to a stopped container, start it first"));
     }
     if state["Paused"] == true {
-        return Err(Failure::new("cannot attach to a paused container, unpause it first"));
+        return Err(Failure::new("You cannot attach to a paused container, unpause it first"));
     }
     if state["Restarting"] == true {
-        return Err(Failure::new("cannot attach to a restarting container, wait until it is running"));
+        return Err(Failure::new("You cannot attach to a restarting container, wait until it is running"));
     }
     let tty = container["Config"]["Tty"] == true;
     let stdin = !given.on("no-stdin") && container["Config"]["OpenStdin"] == true;
@@ -116,6 +116,12 @@ pub(crate) async fn run(context: &Context, given: &Given) -> Outcome {
     let proxy = (given.on("sig-proxy") && !tty).then(Proxy::catch).transpose()?;
     let waiting = waiting(client, id, None).await?;
     let attached = connect(client, id, streams).await?;
+    if let Some((rows, columns)) = terminal::size().filter(|_| tty) {
+        // A size that is not ours and then ours: what draws the screen draws it again.
+        let path = format!("/containers/{id}/resize?h={}&w={}", rows + 1, columns + 1);
+        // A container that has just ended has no screen.
+        _ = client.call(Method::POST, &path, None).await;
+    }
     match carry(client, id, attached, streams, proxy).await? {
         End::Detached => Err(Failure::new("read escape sequence")),
         End::Closed => exit_code(waiting).await,

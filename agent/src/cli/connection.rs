@@ -44,7 +44,9 @@ impl Endpoint {
         }
         let hosts = global.list("host");
         if hosts.len() > 1 {
-            return Err(Failure::new("specify only one -H"));
+            return Err(Failure::new(
+                "Failed to initialize: unable to resolve docker endpoint: Specify only one -H",
+            ));
         }
         let host = hosts.first().map(|h| (*h).to_owned()).or_else(|| environment("DOCKER_HOST"));
         let tls = tls::choose(global, folder, &environment);

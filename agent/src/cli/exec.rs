@@ -50,7 +50,7 @@ pub(crate) async fn run(context: &Context, given: &Given) -> Outcome {
     };
     let beside = async { tokio::try_join!(resizing, stream::end_by_signal()).map(drop) };
     if stream::carry(connection, framed, streams, beside).await? == End::Detached {
-        return Err(Failure { code: 0, ..Failure::new("read escape sequence") });
+        return Err(Failure::new("read escape sequence"));
     }
     let process: Value = client.get(&format!("/exec/{id}/json")).await?;
     Ok(process["ExitCode"].as_i64().and_then(|code| i32::try_from(code).ok()).unwrap_or(0))

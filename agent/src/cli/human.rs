@@ -93,8 +93,9 @@ pub(crate) fn point_in_time(text: &str, now: Timestamp) -> Result<String, Failur
     let local =
         || text.parse::<civil::DateTime>().ok()?.to_zoned(TimeZone::system()).ok().map(|z| z.timestamp());
     let point = text.parse::<Timestamp>().ok().or_else(local);
-    point.map(write).ok_or_else(|| {
-        Failure::new(format!("invalid time {text:?}: write it like 10m, 2026-01-31T12:00:00Z or 2026-01-31"))
+    point.map(write).ok_or_else(|| Failure {
+        hint: Some("Write it like 10m, 2026-01-31T12:00:00Z or 2026-01-31."),
+        ..Failure::new(format!("failed to parse value as time or duration: {text:?}"))
     })
 }
 

@@ -74,7 +74,9 @@ pub(crate) async fn run(context: &Context, given: &Given) -> Outcome {
     if given.on("all") {
         pairs.push(("all", "1".to_owned()));
     }
-    let images: Vec<Image> = context.client.get(&format!("/images/json{}", query(pairs))).await?;
+    let mut images: Vec<Image> = context.client.get(&format!("/images/json{}", query(pairs))).await?;
+    // Containers are counted only by `system df`.
+    images.iter_mut().for_each(|image| image.containers = -1);
     if given.on("tree") {
         return say(&tree(&images));
     }

@@ -53,8 +53,7 @@ pub(crate) async fn run(context: &Context, given: &Given) -> Outcome {
 
 async fn inspect(context: &Context, given: &Given, kind: Option<&str>) -> Outcome {
     let template = match given.some("format") {
-        None => None,
-        Some("json") => Some(Template::parse("{{json .}}")?),
+        None | Some("json") => None,
         Some(format) => Some(Template::parse(format)?),
     };
     let (mut found, mut failures) = (Vec::new(), Vec::new());
@@ -68,7 +67,7 @@ async fn inspect(context: &Context, given: &Given, kind: Option<&str>) -> Outcom
         }
     }
     let text = match &template {
-        None => Json::List(found).write(true) + "\n",
+        None => Json::List(found).write(given.some("format").is_none()) + "\n",
         Some(template) => {
             let mut text = String::new();
             for object in &found {

@@ -18,10 +18,12 @@ fn server(given: &Given) -> String {
 pub(crate) async fn login(context: &Context, given: &Given) -> Outcome {
     let mut password = given.text("password").to_owned();
     if !password.is_empty() {
-        eprintln!("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
         if given.on("password-stdin") {
-            return Err(Failure::new("--password and --password-stdin are mutually exclusive"));
+            return Err(Failure::new(
+                "conflicting options: cannot specify both --password and --password-stdin",
+            ));
         }
+        eprintln!("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
     }
     if given.on("password-stdin") {
         if given.text("username").is_empty() {

@@ -39,11 +39,16 @@ pub(crate) async fn port(context: &Context, given: &Given) -> Outcome {
     if let Some(wanted) = given.second() {
         let (number, protocol) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
         if number.parse::<u16>().is_err() {
-            return Err(Failure::new(format!("invalid port: {number:?}")));
+            return Err(Failure::new(format!(
+                "Error: invalid port ({number}): strconv.ParseUint: parsing {number:?}: invalid syntax"
+            )));
         }
         let bindings = ports.and_then(|p| p.get(&format!("{number}/{protocol}"))).filter(|b| !b.is_null());
         let Some(bindings) = bindings else {
-            return Err(Failure::new(format!("no public port '{wanted}' published for {}", given.first())));
+            return Err(Failure::new(format!(
+                "Error: No public port '{wanted}' published for {}",
+                given.first()
+            )));
         };
         return say(&addresses(bindings).into_iter().map(|a| a + "\n").collect::<String>());
     }

@@ -29,6 +29,7 @@ mod networks;
 mod progress;
 mod prune;
 mod ps;
+mod query;
 mod reference;
 mod rows;
 mod run;
@@ -113,7 +114,8 @@ fn dispatch(arguments: &[String]) -> Outcome {
             }
             Some(word) => Err(Failure::new(format!(
                 "{PROGRAM}: unknown command: {PROGRAM} {path} {word}\n\n\
-                 Usage:  {PROGRAM} {path} COMMAND\n\nRun '{PROGRAM} {path} --help' for more information"
+                 Usage:  {PROGRAM} {path}{}\n\nRun '{PROGRAM} {path} --help' for more information",
+                family.usage
             ))),
         },
         Entry::Word(word) => say_word(word, &path, &words[used..], &global),

@@ -19,12 +19,16 @@ pub(crate) fn confirmed(warning: &str) -> Result<bool, Failure> {
     write!(out, "{warning}\nAre you sure you want to continue? [y/N] ")?;
     out.flush()?;
     let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
+    if std::io::stdin().lock().read_line(&mut answer)? == 0 {
+        // Nobody ended the line of the question.
+        eprintln!();
+    }
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-fn declined(what: &str) -> Failure {
-    Failure::new(format!("{what} prune has been cancelled"))
+/// Nothing was done, as was wanted.
+fn declined() -> Outcome {
+    Ok(0)
 }
 
 /// What stands in the configuration file, too.
@@ -88,7 +92,7 @@ async fn prune_volumes(client: &Client, all: bool, filters: &[String]) -> Result
 /// `hull container prune`
 pub(crate) async fn containers(context: &Context, given: &Given) -> Outcome {
     if !given.on("force") && !confirmed("WARNING! This will remove all stopped containers.")? {
-        return Err(declined("container"));
+        return declined();
     }
     told(prune_containers(&context.client, &filters(context, given)).await?)
 }
@@ -100,7 +104,7 @@ pub(crate) async fn images(context: &Context, given: &Given) -> Outcome {
         false => "WARNING! This will remove all dangling images.",
     };
     if !given.on("force") && !confirmed(warning)? {
-        return Err(declined("image"));
+        return declined();
     }
     told(prune_images(&context.client, given.on("all"), &filters(context, given)).await?)
 }
@@ -109,7 +113,7 @@ pub(crate) async fn images(context: &Context, given: &Given) -> Outcome {
 pub(crate) async fn networks(context: &Context, given: &Given) -> Outcome {
     let warning = "WARNING! This will remove all custom networks not used by at least one container.";
     if !given.on("force") && !confirmed(warning)? {
-        return Err(declined("network"));
+        return declined();
     }
     say(&prune_networks(&context.client, &filters(context, given)).await?.text)
 }
@@ -125,7 +129,7 @@ pub(crate) async fn volumes(context: &Context, given: &Given) -> Outcome {
         false => "WARNING! This will remove anonymous local volumes not used by at least one container.",
     };
     if !given.on("force") && !confirmed(warning)? {
-        return Err(declined("volume"));
+        return declined();
     }
     told(prune_volumes(&context.client, given.on("all"), &filters).await?)
 }
@@ -134,10 +138,10 @@ pub(crate) async fn volumes(context: &Context, given: &Given) -> Outcome {
 pub(crate) async fn system(context: &Context, given: &Given) -> Outcome {
     let (all, volumes, filters) = (given.on("all"), given.on("volumes"), filters(context, given));
     if volumes && filters.iter().any(|f| f.starts_with("until=")) {
-        return Err(Failure::new("The \"until\" filter is not supported with \"--volumes\""));
+        return Err(Failure::new("ERROR: The \"until\" filter is not supported with \"--volumes\""));
     }
     if !given.on("force") && !confirmed(&warning(all, volumes, &filters))? {
-        return Err(declined("system"));
+        return declined();
     }
     let client = &context.client;
     let mut parts = vec![prune_containers(client, &filters).await?, prune_networks(client, &filters).await?];

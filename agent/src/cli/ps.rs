@@ -1,5 +1,7 @@
 //! `hull ps`: containers as Docker lists them.
 
+mod ports;
+
 use crate::cli::client::{filter_pair, query};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::flags::Given;
@@ -9,6 +11,7 @@ use crate::cli::rows::Format;
 use crate::cli::{Context, say};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use ports::Port;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -63,18 +66,6 @@ struct Container {
     size_root_fs: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Port {
-    #[serde(rename = "Type")]
-    protocol: String,
-    #[serde(rename = "IP", default)]
-    ip: String,
-    #[serde(default)]
-    public_port: u16,
-    private_port: u16,
-}
-
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Networks {
@@ -100,7 +91,7 @@ struct Shown {
 /// Lists containers.
 pub(crate) async fn run(context: &Context, given: &Given) -> Outcome {
     let text = context.config.format(given.some("format"), "psFormat");
-    let size = given.on("size") || Format::shows(text, ".Size");
+    let size = given.on("size") || Format::shows(text, ".Size") || Format::shows(text, "json .}");
     let format = Format::parse(text, if given.on("size") { TABLE_WITH_SIZE } else { TABLE })?;
     let last = Some(given.number("last")).filter(|n| *n > 0).or(given.on("latest").then_some(1));
     let mut pairs = Vec::new();
@@ -170,13 +161,19 @@ fn row(container: &Container, whole: bool, now: Timestamp, zone: &TimeZone) -> J
         ("Mounts", mounts.join(",")),
         ("Names", names.join(",")),
         ("Networks", networks.join(",")),
-        ("Ports", ports(&container.ports)),
+        ("Ports", ports::column(&container.ports)),
         ("RunningFor", human::ago(created, now)),
         ("Size", size(container)),
         ("State", container.state.clone()),
         ("Status", container.status.clone()),
     ];
-    Json::row(fields, Json::Object(known))
+    let mut row = Json::row(fields, Json::Object(known));
+    if let Json::Object(fields) = &mut row {
+        // A list of this version of the API does not tell it; the column is there.
+        let at = fields.iter().position(|(name, _)| name == "Ports").unwrap_or(0);
+        fields.insert(at, ("Platform".to_owned(), Json::Null));
+    }
+    row
 }
 
 /// What a container wrote, and what it sees.
@@ -202,47 +199,6 @@ fn command(command: &str, whole: bool) -> String {
     )
 }
 
-/// Published and exposed ports; neighbours are written as a range.
-fn ports(ports: &[Port]) -> String {
-    let mut sorted: Vec<Port> = ports.to_vec();
-    sorted.sort_by(|a, b| {
-        (&a.ip, a.private_port, a.public_port, &a.protocol).cmp(&(
-            &b.ip,
-            b.private_port,
-            b.public_port,
-            &b.protocol,
-        ))
-    });
-    let mut groups: Vec<(Port, u16)> = Vec::new();
-    for port in sorted {
-        let next = |(first, more): &&mut (Port, u16)| {
-            let step = *more + 1;
-            let public = if first.public_port == 0 { 0 } else { first.public_port.saturating_add(step) };
-            first.ip == port.ip
-                && first.protocol == port.protocol
-                && first.private_port.saturating_add(step) == port.private_port
-                && public == port.public_port
-        };
-        match groups.last_mut().filter(next) {
-            Some((_, more)) => *more += 1,
-            None => groups.push((port, 0)),
-        }
-    }
-    // Published ones come first.
-    groups.sort_by_key(|(first, _)| first.public_port == 0);
-    groups.iter().map(|(first, more)| group(first, *more)).collect::<Vec<_>>().join(", ")
-}
-
-fn group(first: &Port, more: u16) -> String {
-    let range = |from: u16| if more == 0 { from.to_string() } else { format!("{from}-{}", from + more) };
-    let inside = format!("{}/{}", range(first.private_port), first.protocol);
-    match (first.public_port, first.ip.contains(':')) {
-        (0, _) => inside,
-        (public, true) => format!("[{}]:{}->{inside}", first.ip, range(public)),
-        (public, false) => format!("{}:{}->{inside}", first.ip, range(public)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,7 +221,7 @@ mod tests {
     fn the_table_is_dockers() {
         let golden = "\
 CONTAINER ID   IMAGE          COMMAND                  CREATED          STATUS                     PORTS                           NAMES
-0123456789ab   web:1          \"/bin/serve 'hello w…\"   2 minutes ago    Up 2 minutes               0.0.0.0:8080->80/tcp, 443/tcp   web
+0123456789ab   web:1          \"/bin/serve 'hello w…\"   2 minutes ago    Up 2 minutes               443/tcp, 0.0.0.0:8080->80/tcp   web
 fedcba987654   aaaaaaaaaaaa   \"sh\"                     16 minutes ago   Exited (1) 3 seconds ago                                   job
 ";
         assert_eq!(show(None, Shown::default()), golden);
@@ -284,27 +240,5 @@ fedcba987654   aaaaaaaaaaaa   \"sh\"                     16 minutes ago   Exited
         let json = show(Some("json"), Shown::default());
         assert!(json.starts_with(r#"{"Command":"\"/bin/serve 'hello w…\"","CreatedAt":"1970-01-01 00:14:40 +0000 UTC","ID":"0123456789ab","#), "{json}");
         assert_eq!(show(None, Shown { quiet: true, whole: true }), "0123456789abcdef\nfedcba9876543210\n");
-    }
-
-    #[test]
-    fn neighbouring_ports_are_a_range() {
-        let port = |public, private| Port {
-            ip: if public == 0 { String::new() } else { "0.0.0.0".into() },
-            public_port: public,
-            private_port: private,
-            protocol: "tcp".into(),
-        };
-        assert_eq!(
-            ports(&[
-                port(8001, 81),
-                port(8000, 80),
-                port(8002, 82),
-                port(9000, 90),
-                port(0, 22),
-                port(0, 23)
-            ]),
-            "0.0.0.0:8000-8002->80-82/tcp, 0.0.0.0:9000->90/tcp, 22-23/tcp"
-        );
-        assert_eq!(ports(&[]), "");
     }
 }

@@ -32,6 +32,7 @@ impl Format {
     fn template(text: &str) -> Result<Template, Failure> {
         Template::parse(text).map_err(|failure| Failure {
             message: failure.message.replace("template parsing error:", "failed to parse template:"),
+            code: 1,
             ..failure
         })
     }
@@ -62,7 +63,7 @@ impl Format {
 
 fn render(template: &Template, row: &Json) -> Result<String, Failure> {
     template.render(row).map_err(|failure| Failure {
-        message: failure.message.replace("template: executing the format:", "failed to execute template:"),
+        message: failure.message.replace("template parsing error:", "failed to execute template:"),
         ..failure
     })
 }

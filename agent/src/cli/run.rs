@@ -27,9 +27,22 @@ fn refusal_code(message: &str) -> i32 {
     }
 }
 
+/// Reads the arguments; a name that is none is refused before anything is asked.
+fn read(given: &Given) -> Result<Creation, Failure> {
+    let creation = create::read(given).and_then(|creation| {
+        let id = given.first().strip_prefix("sha256:").unwrap_or(given.first());
+        let is_id = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
+        if !is_id {
+            reference::parse(given.first())?;
+        }
+        Ok(creation)
+    });
+    creation.map_err(|failure| failure.of_word(&given.path, 125))
+}
+
 /// `hull create`
 pub(crate) async fn create(context: &Context, given: &Given) -> Outcome {
-    let creation = create::read(given).map_err(|failure| failure.of_word(&given.path, 125))?;
+    let creation = read(given)?;
     let id = make(context, given, &creation).await?;
     say(&format!("{id}\n"))
 }
@@ -37,7 +50,7 @@ pub(crate) async fn create(context: &Context, given: &Given) -> Outcome {
 /// `hull run`
 pub(crate) async fn run(context: &Context, given: &Given) -> Outcome {
     let detached = given.on("detach");
-    let creation = create::read(given).map_err(|failure| failure.of_word(&given.path, 125))?;
+    let creation = read(given)?;
     if detached && given.changed("attach") {
         return Err(Failure::new("conflicting options: cannot specify both --attach and --detach"));
     }

@@ -34,7 +34,7 @@ pub(crate) async fn run(context: &Context, given: &Given) -> Outcome {
     }
     let Some(failed) = failed else { return Ok(0) };
     eprintln!("{}", failed.message);
-    Err(Failure { message: format!("failed to start containers: {}", missing.join(", ")), ..failed })
+    Err(Failure { message: format!("Error: failed to start containers: {}", missing.join(", ")), ..failed })
 }
 
 async fn begin(client: &Client, container: &str) -> Result<(), Failure> {

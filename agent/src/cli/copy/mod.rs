@@ -81,7 +81,8 @@ async fn out_of(context: &Context, given: &Given, container: &str, path: &str, t
     let client = &context.client;
     let destination = if to == "-" { None } else { Some(paths::from_here(to)) };
     if let Some(destination) = &destination {
-        archives::check_path(&paths::without_slash(destination))?;
+        archives::check_path(&paths::without_slash(destination))
+            .map_err(|why| Failure::new(format!("invalid output path: {why}")))?;
     }
     let (mut path, mut rename) = (path.to_owned(), None);
     if given.on("follow-link") {
@@ -153,9 +154,8 @@ async fn into(context: &Context, given: &Given, from: &str, container: &str, pat
             }
             (destination.exists, destination.is_dir) = (true, found.mode & GO_DIR != 0);
         }
-        // What is not there yet will be made; a container that is not there says so when the archive comes.
-        Err(failure) if failure.not_found() => {}
-        Err(failure) => return Err(failure),
+        // What is not there yet will be made; what else is wrong is said when the archive comes.
+        Err(_) => {}
     }
     let count = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
     let (folder, body) = if from == "-" {

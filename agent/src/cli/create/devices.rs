@@ -41,7 +41,7 @@ fn device(text: &str) -> Result<Value, Failure> {
         [outside, access] if is_access(access) => (*outside, *outside, *access),
         [outside, inside] => (*outside, *inside, "rwm"),
         [outside, inside, access] => (*outside, *inside, *access),
-        _ => return Err(Failure::new(format!("invalid device specification: {text}"))),
+        _ => return Err(Failure::new(format!("bad format for path: {text}"))),
     };
     if outside.is_empty() {
         return Err(Failure::new(format!("invalid device specification: {text}")));
@@ -75,7 +75,9 @@ fn gpus(text: &str) -> Result<Value, String> {
             "count" if value == "all" => request["Count"] = json!(-1),
             "count" => {
                 let count: i64 = value.parse().map_err(|_| {
-                    format!("invalid count ({value}): value must be either \"all\" or an integer: strconv.Atoi: parsing {value:?}: invalid syntax")
+                    format!(
+                        "invalid count ({value}): value must be either \"all\" or an integer: invalid syntax"
+                    )
                 })?;
                 request["Count"] = json!(count);
             }

@@ -157,10 +157,6 @@ fn streams(given: &Given) -> ([(&'static str, bool); 5], bool) {
 
 /// What concerns the host.
 fn host(given: &Given, binds: Vec<String>, bindings: Map<String, Value>) -> Result<Value, Failure> {
-    let (options, masked, read_only) = security::read(&given.list("security-opt"))?;
-    let (devices, requests) = devices::read(given)?;
-    let (add, drop) = security::capabilities(&given.list("cap-add"), &given.list("cap-drop"));
-    let dns_options = [given.list("dns-option"), given.list("dns-opt")].concat();
     let mut host = json!({
         "Binds": if binds.is_empty() { Value::Null } else { json!(binds) },
         "ContainerIDFile": given.text("cidfile"),
@@ -173,43 +169,64 @@ fn host(given: &Given, binds: Vec<String>, bindings: Map<String, Value>) -> Resu
         "VolumesFrom": list(&given.list("volumes-from")),
         "ConsoleSize": [0, 0],
         "Annotations": pairs(&given.list("annotation")),
-        "CapAdd": add,
-        "CapDrop": drop,
-        "CgroupnsMode": mode(given, "cgroupns", "CGROUP", &["host", "private"])?,
-        "Dns": given.list("dns"),
-        "DnsOptions": dns_options,
-        "DnsSearch": given.list("dns-search"),
-        "ExtraHosts": networks::extra_hosts(&given.list("add-host")),
         "GroupAdd": list(&given.list("group-add")),
-        "IpcMode": given.text("ipc"),
         "Links": list(&given.list("link")),
         "OomScoreAdj": given.number("oom-score-adj"),
-        "PidMode": mode(given, "pid", "PID", &["host", "container:"])?,
-        "Privileged": given.on("privileged"),
         "PublishAllPorts": given.on("publish-all"),
         "ReadonlyRootfs": given.on("read-only"),
-        "SecurityOpt": options,
         "StorageOpt": limits::storage(&given.list("storage-opt"))?,
         "Tmpfs": volumes::tmpfs(&given.list("tmpfs")),
+        "ShmSize": given.bytes("shm-size"),
+        "Runtime": given.text("runtime"),
+        "Mounts": mounts::read(&given.list("mount"))?,
+    });
+    if given.changed("init") {
+        host["Init"] = json!(given.on("init"));
+    }
+    if let Value::Object(host) = &mut host {
+        host.extend(limits::all(given));
+        host.extend(names(given));
+        host.extend(isolation(given)?);
+    }
+    Ok(host)
+}
+
+/// How names are looked up.
+fn names(given: &Given) -> Map<String, Value> {
+    let options = [given.list("dns-option"), given.list("dns-opt")].concat();
+    Map::from_iter([
+        ("Dns".to_owned(), json!(given.list("dns"))),
+        ("DnsOptions".to_owned(), json!(options)),
+        ("DnsSearch".to_owned(), json!(given.list("dns-search"))),
+        ("ExtraHosts".to_owned(), networks::extra_hosts(&given.list("add-host"))),
+    ])
+}
+
+/// What keeps it apart from the host, and what does not.
+fn isolation(given: &Given) -> Result<Map<String, Value>, Failure> {
+    let (options, masked, read_only) = security::read(&given.list("security-opt"))?;
+    let (devices, requests) = devices::read(given)?;
+    let (add, drop) = security::capabilities(&given.list("cap-add"), &given.list("cap-drop"));
+    let isolation = json!({
+        "CapAdd": add,
+        "CapDrop": drop,
+        "CgroupParent": given.text("cgroup-parent"),
+        "CgroupnsMode": mode(given, "cgroupns", "CGROUP", &["host", "private"])?,
+        "IpcMode": given.text("ipc"),
+        "PidMode": mode(given, "pid", "PID", &["host", "container:"])?,
         "UTSMode": mode(given, "uts", "UTS", &["host"])?,
         "UsernsMode": mode(given, "userns", "USER", &["host"])?,
-        "ShmSize": given.bytes("shm-size"),
+        "Privileged": given.on("privileged"),
+        "SecurityOpt": options,
+        "MaskedPaths": masked,
+        "ReadonlyPaths": read_only,
         "Sysctls": pairs(&given.list("sysctl")),
-        "Runtime": given.text("runtime"),
         "Isolation": given.text("isolation"),
         "Devices": devices,
         "DeviceCgroupRules": list(&given.list("device-cgroup-rule")),
         "DeviceRequests": requests,
-        "MaskedPaths": masked,
-        "ReadonlyPaths": read_only,
-        "Mounts": mounts::read(&given.list("mount"))?,
     });
-    let object = host.as_object_mut().into_iter();
-    object.for_each(|host| host.extend(limits::all(given)));
-    if given.changed("init") {
-        host["Init"] = json!(given.on("init"));
-    }
-    Ok(host)
+    Ok(isolation.as_object().cloned().unwrap_or_default())
 }
 
 /// A namespace mode; one that ends with a colon wants a name after it.

@@ -87,6 +87,10 @@ pub(super) fn endpoints(given: &Given) -> Result<Value, Failure> {
         ));
     }
     let mut endpoints = Map::new();
+    // The host's network, none at all, and another container's have no endpoint of ours.
+    if matches!(networks[0].name.as_str(), "host" | "none") || networks[0].name.starts_with("container:") {
+        return Ok(Value::Object(endpoints));
+    }
     for (index, network) in networks.iter().enumerate() {
         let links = if index == 0 && is_own(&network.name) { given.list("link") } else { vec![] };
         if endpoints.insert(network.name.clone(), endpoint(network, &links)?).is_some() {

@@ -17,7 +17,7 @@ pub(super) fn read(texts: &[&str]) -> Result<(Value, Value, Value), Failure> {
         let split = text.split_once('=').or_else(|| text.split_once(':'));
         match split {
             None if *text != "no-new-privileges" => {
-                return Err(Failure::new(format!("invalid --security-opt: {text:?}")));
+                return Err(Failure::new(format!("Invalid --security-opt: {text:?}")));
             }
             Some(("seccomp", profile)) if !matches!(profile, "unconfined" | "builtin") => {
                 options.push(format!("seccomp={}", seccomp(profile)?));

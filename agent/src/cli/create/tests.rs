@@ -50,7 +50,8 @@ fn common(arguments: &[String], wanted: &mut Value) {
             wanted["HostConfig"][key] = value;
         }
     }
-    if wanted["NetworkingConfig"].is_null() {
+    // Of the host's network and the like nothing is said.
+    if wanted["NetworkingConfig"].is_null() && !arguments.iter().any(|a| a == "--network") {
         wanted["NetworkingConfig"] = json!({ "EndpointsConfig": { "default": {} } });
     }
     if !arguments.iter().any(|a| a == "-a") {
@@ -109,11 +110,11 @@ fn what_makes_no_sense_is_refused_in_dockers_words() {
         ("--uts foo busybox", "--uts: invalid UTS mode"),
         ("--cgroupns foo busybox", "--cgroupns: invalid CGROUP mode"),
         ("--env-file /nowhere/env busybox", "open /nowhere/env: no such file or directory"),
-        ("--security-opt foo busybox", "invalid --security-opt: \"foo\""),
+        ("--security-opt foo busybox", "Invalid --security-opt: \"foo\""),
         ("--mac-address xx busybox", "xx is not a valid mac address"),
         ("--log-driver none --log-opt a=b busybox", "invalid logging opts for driver none"),
         ("--storage-opt x busybox", "invalid storage option"),
-        ("--device a:b:c:d busybox", "invalid device specification: a:b:c:d"),
+        ("--device a:b:c:d busybox", "bad format for path: a:b:c:d"),
     ];
     for (line, wanted) in rows {
         let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();

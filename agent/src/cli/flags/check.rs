@@ -86,6 +86,24 @@ pub(crate) fn label(text: &str) -> Result<(), String> {
     }
 }
 
+/// `name=value` of a kernel parameter that belongs to a namespace.
+pub(crate) fn sysctl(text: &str) -> Result<(), String> {
+    const IPC: [&str; 8] = [
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+        "kernel.shm_rmid_forced",
+    ];
+    let known = text.split_once('=').is_some_and(|(name, _)| {
+        IPC.contains(&name) || name.starts_with("net.") || name.starts_with("fs.mqueue.")
+    });
+    if known { Ok(()) } else { Err(format!("sysctl '{text}' is not allowed")) }
+}
+
 /// `container` or `container:alias`
 pub(crate) fn link(text: &str) -> Result<(), String> {
     if text.is_empty() {

@@ -149,8 +149,8 @@ mod tests {
             ),
             long("sig-proxy", Kind::Bool, "Pass signals on").default("true"),
         ];
-        let wanted = "      --detach-keys string   Keys that leave the container running, when typed
-                             one after another
+        let wanted = "      --detach-keys string   Keys that leave the container running, when
+                             typed one after another
       --sig-proxy            Pass signals on (default true)
   -t, --timeout int          Seconds to wait before it is killed
 ";

@@ -176,6 +176,8 @@ pub(crate) enum Entry {
 #[derive(Debug)]
 pub(crate) struct Family {
     pub(crate) about: &'static str,
+    /// What stands after its name where a word of it is not known; Docker is not the same for all.
+    pub(crate) usage: &'static str,
     pub(crate) words: &'static [(&'static str, Entry)],
     /// Other spellings of its words, which help does not list.
     pub(crate) aliases: &'static [(&'static str, &'static str)],

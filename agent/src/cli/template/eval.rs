@@ -100,7 +100,13 @@ impl Scope {
             _ if arguments.is_empty() => self.operand(first, dot),
             Base::Dot if first.fields == ["Label"] && dot.get(LABELS).is_some() => {
                 let name = functions::print(&arguments[0]);
-                Ok(Json::Text(dot.get(LABELS).map_or("", |labels| labels.text(&name)).to_owned()))
+                // The head of a column of labels is the label's name.
+                Ok(match dot.get(LABELS) {
+                    Some(Json::Object(_)) => {
+                        Json::Text(dot.get(LABELS).map_or("", |l| l.text(&name)).to_owned())
+                    }
+                    _ => Json::Text(name),
+                })
             }
             _ => Err("can't give argument to non-function".to_owned()),
         }
@@ -117,7 +123,12 @@ impl Scope {
                 found.map(|(_, v)| v.clone()).ok_or_else(|| format!("undefined variable {name:?}"))?
             }
         };
-        operand.fields.iter().try_fold(base, |value, name| field(&value, name))
+        let taken = operand.fields.iter().try_fold(base, |value, name| field(&value, name));
+        taken.map_err(|why| match &operand.base {
+            Base::Dot => format!("at <.{}>: {why}", operand.fields.join(".")),
+            Base::Variable(name) => format!("at <{name}.{}>: {why}", operand.fields.join(".")),
+            _ => why,
+        })
     }
 }
 

@@ -3,6 +3,12 @@
 use crate::cli::json::Json;
 use std::cmp::Ordering;
 
+/// Every function there is.
+pub(super) const NAMES: [&str; 23] = [
+    "and", "eq", "ge", "gt", "index", "join", "json", "le", "len", "lower", "lt", "ne", "not", "or", "pad",
+    "print", "printf", "println", "slice", "split", "title", "truncate", "upper",
+];
+
 /// How Go prints a value.
 pub(super) fn print(value: &Json) -> String {
     match value {

@@ -8,21 +8,41 @@ mod parse;
 use crate::cli::failure::Failure;
 use crate::cli::json::Json;
 
+/// Exit code for a template that cannot be read, as Docker's.
+const UNREADABLE: i32 = 64;
+
 /// A parsed template.
 #[derive(Debug)]
-pub(crate) struct Template(Vec<parse::Node>);
+pub(crate) struct Template {
+    source: String,
+    nodes: Vec<parse::Node>,
+}
 
 impl Template {
     /// Parses a template. `\t` and `\n` written out mean tab and newline, as shells make hard to type them.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
-        let nodes = parse::parse(&text.replace("\\t", "\t").replace("\\n", "\n"));
-        nodes.map(Self).map_err(|why| Failure::new(format!("template parsing error: template: :1: {why}")))
+        let source = text.replace("\\t", "\t").replace("\\n", "\n");
+        match parse::parse(&source) {
+            Ok(nodes) => Ok(Self { source, nodes }),
+            Err(why) => Err(Failure {
+                code: UNREADABLE,
+                ..Failure::new(format!("template parsing error: template: :1: {why}"))
+            }),
+        }
     }
 
     /// Renders a value.
     pub(crate) fn render(&self, value: &Json) -> Result<String, Failure> {
-        let rendered = eval::render(&self.0, value);
-        rendered.map_err(|why| Failure::new(format!("template: executing the format: {why}")))
+        eval::render(&self.nodes, value).map_err(|why| {
+            let column = self.column(&why).map_or_else(String::new, |column| format!(":{column}"));
+            Failure::new(format!("template parsing error: template: :1{column}: executing \"\" {why}"))
+        })
+    }
+
+    /// Where the last field of what a sentence is about stands.
+    fn column(&self, why: &str) -> Option<usize> {
+        let about = why.strip_prefix("at <")?.split('>').next()?;
+        Some(self.source.find(about)? + about.rfind('.')?)
     }
 }
 

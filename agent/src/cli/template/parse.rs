@@ -259,7 +259,8 @@ fn word(rest: &str) -> Result<(Token, usize), String> {
         "true" => Base::Literal(Json::Bool(true)),
         "false" => Base::Literal(Json::Bool(false)),
         "nil" => Base::Literal(Json::Null),
-        name => Base::Function(name.to_owned()),
+        name if super::functions::NAMES.contains(&name) => Base::Function(name.to_owned()),
+        name => return Err(format!("function {name:?} not defined")),
     };
     Ok((Token::Word(base, vec![]), length))
 }

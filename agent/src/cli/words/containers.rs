@@ -10,6 +10,7 @@ use crate::cli::{
 /// `container …`
 pub(crate) const FAMILY: Family = Family {
     about: "Look after containers",
+    usage: "",
     aliases: &[("list", "ls"), ("ps", "ls"), ("remove", "rm")],
     words: &[
         ("attach", Entry::Word(&ATTACH)),

@@ -8,6 +8,7 @@ use crate::cli::{archives, history, images, inspect, lifecycle, prune, search, s
 /// `image …`
 pub(crate) const FAMILY: Family = Family {
     about: "Look after images",
+    usage: "",
     aliases: &[("list", "ls"), ("remove", "rm")],
     words: &[
         ("build", Entry::Word(&super::system::BUILD)),

@@ -8,6 +8,7 @@ use crate::cli::{inspect, networks, prune, volumes};
 /// `volume …`
 pub(crate) const VOLUME: Family = Family {
     about: "Look after volumes",
+    usage: " COMMAND",
     aliases: &[("list", "ls"), ("remove", "rm")],
     words: &[
         ("create", Entry::Word(&VOLUME_CREATE)),
@@ -73,6 +74,7 @@ const VOLUME_RM: Word = Word {
 /// `network …`
 pub(crate) const NETWORK: Family = Family {
     about: "Look after networks",
+    usage: "",
     aliases: &[("list", "ls"), ("remove", "rm")],
     words: &[
         ("connect", Entry::Word(&NETWORK_CONNECT)),

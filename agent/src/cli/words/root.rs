@@ -21,6 +21,7 @@ pub(crate) const GLOBAL: &[Flag] = &[
 
 const COMMON: Family = Family {
     about: "",
+    usage: "",
     aliases: &[],
     words: &[
         ("status", Entry::Word(&system::STATUS)),
@@ -41,6 +42,7 @@ const COMMON: Family = Family {
 
 const MANAGEMENT: Family = Family {
     about: "",
+    usage: "",
     aliases: &[],
     words: &[
         ("container", Entry::Family(&containers::FAMILY)),
@@ -53,6 +55,7 @@ const MANAGEMENT: Family = Family {
 
 const OTHERS: Family = Family {
     about: "",
+    usage: "",
     aliases: &[],
     words: &[
         ("attach", Entry::Word(&containers::ATTACH)),

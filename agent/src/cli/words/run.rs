@@ -89,7 +89,9 @@ const ISOLATION: &[Flag] = &[
     long("privileged", Bool, "Give it nearly everything the host may do"),
     long("runtime", Text, "The runtime that runs it"),
     long("security-opt", List, "seccomp=…, no-new-privileges, apparmor=…, label=…, systempaths=unconfined"),
-    long("sysctl", List, "Set a kernel parameter of its namespaces: NAME=VALUE").called("map"),
+    long("sysctl", List, "Set a kernel parameter of its namespaces: NAME=VALUE")
+        .called("map")
+        .checked(check::sysctl),
     long("ulimit", List, "Limit a resource of its processes: NAME=SOFT[:HARD]")
         .called("ulimit")
         .checked(check::ulimit),

@@ -8,6 +8,7 @@ use crate::cli::{completion, df, events, info, inspect, login, prune, status, sy
 /// `system …`
 pub(crate) const FAMILY: Family = Family {
     about: "Look after the agent and its disk",
+    usage: "",
     aliases: &[],
     words: &[
         ("check", Entry::Word(&CHECK)),
