@@ -8,8 +8,13 @@ use std::collections::BTreeSet;
 /// Something that looks like a digest and is another one for other content.
 pub(crate) fn digest(content: &[u8]) -> Digest {
     let mut bytes = [0u8; 32];
-    for (index, byte) in content.iter().enumerate() {
-        bytes[index % 32] ^= byte.rotate_left(u32::try_from((index + index / 32) % 8).unwrap_or(0));
+    for (seed, part) in bytes.chunks_exact_mut(8).enumerate() {
+        // FNV-1a: near enough to random for what a test tells apart.
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ seed as u64;
+        for byte in content {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        part.copy_from_slice(&(hash ^ (hash >> 32)).to_be_bytes());
     }
     Digest::from_sha256(bytes)
 }

@@ -1,11 +1,13 @@
-//! The API's socket.
+//! The API's doors.
 
+use crate::tcp::Proven;
 use anyhow::{Context as _, Result, bail};
+use hull_api_docker::{Api, Service};
 use hull_engine::Engine;
 use hull_reconcile::Handle;
 use nix::unistd::{Group, chown};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -33,11 +35,18 @@ pub(crate) fn listen(path: &Path) -> Result<UnixListener> {
     Ok(listener)
 }
 
+/// Where the API is served.
+pub(crate) struct Doors {
+    pub(crate) socket: UnixListener,
+    pub(crate) tcp: Option<Proven>,
+}
+
 /// Serves the API until the agent ends.
 pub(crate) async fn serve(
-    listener: UnixListener,
+    doors: Doors,
     engine: Engine,
     handle: Handle,
+    root: PathBuf,
     version: String,
     reset: watch::Sender<bool>,
 ) {
@@ -46,8 +55,18 @@ pub(crate) async fn serve(
         Box::pin(async move { handle.status().await })
     });
     let shutdown = Arc::new(move || _ = reset.send_replace(true));
-    let api = hull_api_docker::Api { engine, status, version, shutdown };
-    if let Err(error) = hull_api_docker::serve(listener, api).await {
+    let service = Service::new(Api { engine, status, version, root, shutdown });
+    let over_tcp = async {
+        match doors.tcp {
+            Some(proven) => service.clone().serve(proven).await,
+            None => std::future::pending().await,
+        }
+    };
+    let ended = tokio::select! {
+        ended = service.clone().serve(doors.socket) => ended,
+        ended = over_tcp => ended,
+    };
+    if let Err(error) = ended {
         tracing::error!(error = &error as &dyn std::error::Error, "serving the API");
     }
 }

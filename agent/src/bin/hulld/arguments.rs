@@ -1,6 +1,8 @@
 //! The command line of the agent.
 
+use crate::tcp::Files;
 use clap::Parser;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// The agent of a container host.
@@ -32,6 +34,22 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PATH", default_value = "/run/hull-dev/docker.sock")]
     pub(crate) docker_socket: PathBuf,
 
+    /// Serve the API over TCP too, with TLS, for clients whose certificate one of our authorities signed.
+    #[arg(long, value_name = "ADDR:PORT", requires_all = ["tls_ca", "tls_cert", "tls_key"])]
+    pub(crate) tcp: Option<SocketAddr>,
+
+    /// Authorities whose clients are let in, in PEM. There is no TCP without TLS: whoever reaches the API is root on the host.
+    #[arg(long, value_name = "FILE", requires = "tcp")]
+    pub(crate) tls_ca: Option<PathBuf>,
+
+    /// The certificate that clients are shown, in PEM, with those between it and its authority.
+    #[arg(long, value_name = "FILE", requires = "tcp")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// Its key, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tcp")]
+    pub(crate) tls_key: Option<PathBuf>,
+
     /// A HostSpec: a #cloud-config document. It is read again whenever it changes; Ctrl-C then removes what it made.
     #[arg(long, value_name = "FILE", conflicts_with = "os")]
     pub(crate) config: Option<PathBuf>,
@@ -51,4 +69,33 @@ pub(crate) struct Arguments {
     /// What is logged: a level, or levels by module.
     #[arg(long, value_name = "FILTER", default_value = "info", env = "HULL_LOG")]
     pub(crate) log: String,
+}
+
+impl Arguments {
+    /// Where to listen for TCP, and with which certificates; if at all.
+    pub(crate) fn tcp(&self) -> Option<(SocketAddr, Files)> {
+        let authorities = self.tls_ca.clone()?;
+        let files = Files { authorities, certificate: self.tls_cert.clone()?, key: self.tls_key.clone()? };
+        Some((self.tcp?, files))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_tcp_without_tls() {
+        let tls = ["--tls-ca", "a", "--tls-cert", "b", "--tls-key", "c"];
+        let parse = |words: &[&str]| Arguments::try_parse_from([&["hulld"], words].concat());
+        assert!(parse(&["--tcp", "127.0.0.1:2376"]).is_err());
+        assert!(parse(&[&["--tcp", "127.0.0.1:2376"], &tls[..4]].concat()).is_err());
+        assert!(parse(&tls).is_err());
+        assert!(parse(&[]).unwrap().tcp().is_none());
+        let both = parse(&[&["--tcp", "[::1]:2376"], &tls[..]].concat()).unwrap();
+        assert!(
+            both.tcp()
+                .is_some_and(|(address, files)| address.port() == 2376 && files.key == PathBuf::from("c"))
+        );
+    }
 }

@@ -7,6 +7,7 @@ mod files;
 mod instance;
 mod notify;
 mod sources;
+mod tcp;
 
 use anyhow::{Context as _, Result};
 use arguments::Arguments;
@@ -61,6 +62,10 @@ async fn run(arguments: Arguments) -> Result<()> {
     // Before anything that takes time, so that a client's first call waits in the queue instead of failing.
     let listener = api::listen(&arguments.docker_socket)?;
     let composed = drivers::compose(&arguments).await?;
+    let tcp = match arguments.tcp() {
+        Some((address, files)) => Some(tcp::Proven::listen(address, &files).await?),
+        None => None,
+    };
     let path = arguments.state_dir.join("ledger.sqlite");
     let (ledger, damaged) = Ledger::open_or_replace(&path, jiff::Timestamp::now())?;
     let settings = Settings {
@@ -83,7 +88,9 @@ async fn run(arguments: Arguments) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let reconciler = Reconciler::new(engine.clone(), composed.host.clone(), intents, version.clone())?;
     let (reset, resets) = watch::channel(false);
-    let server = api::serve(listener, engine.clone(), reconciler.handle(), version, reset);
+    let doors = api::Doors { socket: listener, tcp };
+    let root = arguments.state_dir.clone();
+    let server = api::serve(doors, engine.clone(), reconciler.handle(), root, version, reset);
     tokio::spawn(server);
     tokio::spawn(sources::follow(arguments.clone(), composed.host, intent, engine.ledger_handle()));
     let looping = tokio::spawn(reconciler.run(notify::alive));
