@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Under systemd its service needs `Type=notify`, `NotifyAccess=main`, `Delegate=yes`, `KillMode=process`, `Restart=always` and
-//! `FileDescriptorStoreMax=` with room for two descriptors of each container; `WatchdogSec=` is honoured. Without a service
+//! `FileDescriptorStoreMax=` with room for two descriptors of each container, and for three of each client that is attached when
+//! the supervisor is replaced; `WatchdogSec=` is honoured. Without a service
 //! manager (development) output and exit codes survive a restart too, but terminals do not.
 //!
 //! Devices are ruled twice. A program of ours, attached to the container's control group, answers for every use of a device by

@@ -85,8 +85,12 @@ async fn a_hundred_megabytes_arrive_as_they_were_written_and_are_logged() {
     let status = std::fs::read_to_string(format!("/proc/{}/status", host.supervisor_pid())).unwrap();
     println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
     within(host.driver.wait(&bundle.id)).await.unwrap();
-    let logged: Vec<u8> =
-        host.lines(&bundle.id, &LogOptions::default()).await.into_iter().flat_map(|line| line.bytes).collect();
+    let logged: Vec<u8> = host
+        .lines(&bundle.id, &LogOptions::default())
+        .await
+        .into_iter()
+        .flat_map(|line| line.bytes)
+        .collect();
     assert!(logged == data, "{} bytes of {} in the log", logged.len(), data.len());
     host.finish().await;
 }
@@ -218,7 +222,8 @@ async fn input_that_was_finished_before_the_start_arrives() {
     let io = attach(&host, &deaf.id, ALL).await;
     host.driver.start(&deaf).await.unwrap();
     assert_eq!(within(reading(io.stdout)).await.unwrap(), b"");
-    until("nobody reads", || nix::unistd::write(io.stdin.as_ref().unwrap(), b"x") == Err(nix::Error::EPIPE)).await;
+    until("nobody reads", || nix::unistd::write(io.stdin.as_ref().unwrap(), b"x") == Err(nix::Error::EPIPE))
+        .await;
     host.finish().await;
 }
 
@@ -240,7 +245,10 @@ async fn several_clients_write_and_the_input_stays_open() {
     host.driver.start(&once).await.unwrap();
     let (first, second) = (attach(&host, &once.id, ALL).await, attach(&host, &once.id, ALL).await);
     drop(first.stdin);
-    until("it is closed", || nix::unistd::write(second.stdin.as_ref().unwrap(), b"x") == Err(nix::Error::EPIPE)).await;
+    until("it is closed", || {
+        nix::unistd::write(second.stdin.as_ref().unwrap(), b"x") == Err(nix::Error::EPIPE)
+    })
+    .await;
     assert_eq!(host.driver.attach(&once.id, &ALL).await.unwrap_err().class, ErrorClass::Conflict);
     attach(&host, &once.id, OUT).await;
     host.finish().await;
@@ -258,7 +266,8 @@ async fn a_full_input_makes_its_writers_wait() {
     });
     let ticks = |pid: i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let fields: Vec<u64> = stat.split(") ").nth(1).unwrap().split(' ').filter_map(|f| f.parse().ok()).collect();
+        let fields: Vec<u64> =
+            stat.split(") ").nth(1).unwrap().split(' ').filter_map(|f| f.parse().ok()).collect();
         fields[10] + fields[11]
     };
     // The supervisor sleeps meanwhile.
@@ -299,7 +308,10 @@ async fn a_terminal_is_read_written_resized_and_left() {
     assert_eq!(within(host.driver.wait(&bundle.id)).await.unwrap().0.code, 0);
     assert_eq!(String::from_utf8(within(reader).await.unwrap()).unwrap(), "got second\r\n41 97\r\n");
     let error = host.driver.resize(&bundle.id, 1, 1).await.unwrap_err();
-    assert_eq!((error.class, error.chain()), (ErrorClass::Conflict, format!("container {} is not running", bundle.id)));
+    assert_eq!(
+        (error.class, error.chain()),
+        (ErrorClass::Conflict, format!("container {} is not running", bundle.id))
+    );
     let plain = host.bundle(&["sleep", "1000"]);
     host.driver.start(&plain).await.unwrap();
     assert_eq!(host.driver.resize(&plain.id, 1, 1).await.unwrap_err().class, ErrorClass::Conflict);
@@ -309,7 +321,8 @@ async fn a_terminal_is_read_written_resized_and_left() {
 #[tokio::test]
 async fn much_is_typed_into_a_terminal() {
     let host = Host::new().await;
-    let mut spec = common::specification(&["sh", "-c", "stty raw -echo; echo ready; head -c 1000000 | busybox wc -c"]);
+    let mut spec =
+        common::specification(&["sh", "-c", "stty raw -echo; echo ready; head -c 1000000 | busybox wc -c"]);
     spec["process"]["terminal"] = json!(true);
     let bundle = Bundle { stdin_open: true, ..host.bundle_of(spec) };
     let io = attach(&host, &bundle.id, ALL).await;
@@ -341,7 +354,8 @@ async fn client_to_be_killed() {
 #[tokio::test]
 async fn a_client_that_is_killed_costs_nothing() {
     let host = Host::new().await;
-    let bundle = Bundle { log: unlimited(), ..interactive(&host, &["sh", "-c", "yes | head -n 2000000; cat"], false) };
+    let bundle =
+        Bundle { log: unlimited(), ..interactive(&host, &["sh", "-c", "yes | head -n 2000000; cat"], false) };
     let fds = || std::fs::read_dir(format!("/proc/{}/fd", host.supervisor_pid())).unwrap().count();
     host.driver.start(&bundle).await.unwrap();
     let before = fds();

@@ -36,7 +36,10 @@ async fn frozen_and_thawed_again() {
     let bundle = counting(&host);
     let id = &bundle.id;
     let error = host.driver.pause(id).await.unwrap_err();
-    assert_eq!((error.class, error.chain()), (ErrorClass::Conflict, format!("container {id} is not running")));
+    assert_eq!(
+        (error.class, error.chain()),
+        (ErrorClass::Conflict, format!("container {id} is not running"))
+    );
     host.driver.start(&bundle).await.unwrap();
     host.until_said(id, "3\n").await;
     let error = host.driver.resume(id).await.unwrap_err();
@@ -44,7 +47,10 @@ async fn frozen_and_thawed_again() {
     within(host.driver.pause(id)).await.unwrap();
     assert!(is_paused(&host, id).await && is_silent(&host, id).await);
     let error = host.driver.pause(id).await.unwrap_err();
-    assert_eq!((error.class, error.chain()), (ErrorClass::Conflict, format!("Container {id} is already paused")));
+    assert_eq!(
+        (error.class, error.chain()),
+        (ErrorClass::Conflict, format!("Container {id} is already paused"))
+    );
     let spec = ExecSpec { args: vec!["true".into()], ..ExecSpec::default() };
     let error = host.driver.exec(id, &spec).await.unwrap_err();
     let expected = format!("Container {id} is paused, unpause the container before exec");
@@ -88,7 +94,8 @@ async fn what_is_frozen_can_be_stopped_and_killed() {
 #[tokio::test]
 async fn processes_and_what_they_use() {
     let host = Host::new().await;
-    let script = "sleep 1000 & sleep 1000 & i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo ready; wait";
+    let script =
+        "sleep 1000 & sleep 1000 & i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo ready; wait";
     let mut spec = common::specification(&["sh", "-c", script]);
     spec["linux"]["resources"] = json!({"memory": {"limit": 64 << 20}, "pids": {"limit": 30}, "cpu": {"quota": 50000, "period": 100000}});
     let limited = host.bundle_of(spec);
@@ -114,7 +121,10 @@ async fn processes_and_what_they_use() {
     host.driver.kill(&free.id).await.unwrap();
     within(host.driver.wait(&free.id)).await.unwrap();
     let error = host.driver.processes(&free.id).await.unwrap_err();
-    assert_eq!((error.class, error.chain()), (ErrorClass::Conflict, format!("container {} is not running", free.id)));
+    assert_eq!(
+        (error.class, error.chain()),
+        (ErrorClass::Conflict, format!("container {} is not running", free.id))
+    );
     host.finish().await;
 }
 
@@ -140,7 +150,9 @@ async fn limits_change_under_a_running_container() {
         assert_eq!(limits().await, (Some(bytes), Some(17)));
     }
     // What the kernel refuses changes nothing.
-    let wrong = resources(json!({"memory": {"limit": 50 << 20, "swap": 50 << 20}, "pids": {"limit": 9}, "cpu": {"cpus": "4000"}}));
+    let wrong = resources(
+        json!({"memory": {"limit": 50 << 20, "swap": 50 << 20}, "pids": {"limit": 9}, "cpu": {"cpus": "4000"}}),
+    );
     host.driver.update(id, &wrong).await.unwrap_err();
     assert_eq!(limits().await, (Some(40 << 20), Some(17)));
     // They hold, also for those who were there before and over a restart of the supervisor.
@@ -162,7 +174,9 @@ async fn memory_that_runs_out_is_told_once_for_each_kill() {
     let host = Host::new().await;
     // The main process goes on; each time a child of it is killed.
     let eat = "head -c 200000000 /dev/zero | busybox tail > /dev/null";
-    let script = format!("echo -1000 2>/dev/null > /proc/self/oom_score_adj; {eat}; echo one; read go; {eat}; echo two; read go; exit 5");
+    let script = format!(
+        "echo -1000 2>/dev/null > /proc/self/oom_score_adj; {eat}; echo one; read go; {eat}; echo two; read go; exit 5"
+    );
     let mut spec = common::specification(&["sh", "-c", &script]);
     spec["linux"]["resources"] = json!({"memory": {"limit": 24 << 20, "swap": 24 << 20}});
     let bundle = Bundle { stdin_open: true, ..host.bundle_of(spec) };

@@ -40,14 +40,22 @@ async fn json_files_are_dockers() {
         attributes: map(&[("com.example", "a<b"), ("tag", "web")]),
         ..LogConfig::default()
     };
-    let bundle = logging(&host, "printf 'a\\tb\\n'; sleep 0.1; echo err >&2; sleep 0.1; printf end", log.clone());
+    let bundle =
+        logging(&host, "printf 'a\\tb\\n'; sleep 0.1; echo err >&2; sleep 0.1; printf end", log.clone());
     assert_eq!(host.run(&bundle).await.0.code, 0);
     let file = directory(&host, &bundle.id).join(format!("{}-json.log", bundle.id));
     let written = std::fs::read_to_string(file).unwrap();
     let attributes = r#""attrs":{"com.example":"a\u003cb","tag":"web"}"#;
-    let heads = [r#"{"log":"a\u0009b\n","stream":"stdout","#, r#"{"log":"err\n","stream":"stderr","#, r#"{"log":"end","stream":"stdout","#];
+    let heads = [
+        r#"{"log":"a\u0009b\n","stream":"stdout","#,
+        r#"{"log":"err\n","stream":"stderr","#,
+        r#"{"log":"end","stream":"stdout","#,
+    ];
     for (line, head) in written.lines().zip(heads) {
-        assert!(line.starts_with(&format!("{head}{attributes},\"time\":\"20")) && line.ends_with("Z\"}"), "{line}");
+        assert!(
+            line.starts_with(&format!("{head}{attributes},\"time\":\"20")) && line.ends_with("Z\"}"),
+            "{line}"
+        );
         serde_json::from_str::<Value>(line).unwrap();
     }
     assert_eq!(written.lines().count(), 3);
@@ -91,7 +99,8 @@ async fn full_files_are_compressed_while_the_container_goes_on() {
         .await;
         assert!(host.output(&bundle.id).await == expected);
         for tail in [1, 10, 9_999, 25_000] {
-            let lines = host.lines(&bundle.id, &LogOptions { tail: Some(tail), ..LogOptions::default() }).await;
+            let lines =
+                host.lines(&bundle.id, &LogOptions { tail: Some(tail), ..LogOptions::default() }).await;
             assert!(lines == followed[followed.len() - tail..], "tail {tail}");
         }
         let gz = names(place.clone()).into_iter().find(packed).unwrap();
@@ -104,7 +113,8 @@ async fn full_files_are_compressed_while_the_container_goes_on() {
 #[tokio::test]
 async fn long_lines_come_in_parts() {
     let host = Host::new().await;
-    let bundle = logging(&host, "head -c 40000 /dev/zero | busybox tr '\\0' x; echo; echo next", LogConfig::default());
+    let bundle =
+        logging(&host, "head -c 40000 /dev/zero | busybox tr '\\0' x; echo; echo next", LogConfig::default());
     host.run(&bundle).await;
     let lines = host.lines(&bundle.id, &LogOptions::default()).await;
     let sizes: Vec<usize> = lines.iter().map(|line| line.bytes.len()).collect();
@@ -118,7 +128,10 @@ struct Small(PathBuf);
 impl Small {
     fn new(path: PathBuf) -> Self {
         std::fs::create_dir_all(&path).unwrap();
-        let done = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&path).status();
+        let done = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(&path)
+            .status();
         assert!(done.unwrap().success());
         Self(path)
     }
@@ -159,8 +172,12 @@ async fn a_full_disk_loses_nothing_that_was_there_and_stops_nobody() {
     let said = host.output(&bundle.id).await;
     assert!(said.starts_with("before\n") && said.ends_with("after\n"), "{} bytes", said.len());
     let notes: Vec<&str> = said.lines().filter(|line| line.starts_with("hull: ")).collect();
-    assert!(notes.iter().all(|note| note.contains("were not kept here: no space left on device")), "{notes:?}");
-    let lost: usize = notes.iter().map(|note| note.split(' ').nth(1).unwrap().parse::<usize>().unwrap()).sum();
+    assert!(
+        notes.iter().all(|note| note.contains("were not kept here: no space left on device")),
+        "{notes:?}"
+    );
+    let lost: usize =
+        notes.iter().map(|note| note.split(' ').nth(1).unwrap().parse::<usize>().unwrap()).sum();
     let kept = said.lines().filter(|line| *line == "lost").count();
     assert!(lost > 0 && lost + kept == 20_000, "{kept} {notes:?}");
     host.driver.remove(&bundle.id).await.unwrap_err();
@@ -218,7 +235,10 @@ async fn syslog_is_told_and_logs_can_be_read_still() {
     let bundle = logging(&host, script, udp);
     assert_eq!(host.run(&bundle).await.1, "one\ntwo\n");
     let first = received(&|buffer| server.recv(buffer));
-    assert!(first.starts_with("<30>1 20") && first.contains(" web ") && first.ends_with(" - one\n"), "{first:?}");
+    assert!(
+        first.starts_with("<30>1 20") && first.contains(" web ") && first.ends_with(" - one\n"),
+        "{first:?}"
+    );
     let second = received(&|buffer| server.recv(buffer));
     assert!(second.starts_with("<27>1 20") && second.ends_with(" - two\n"), "{second:?}");
     let options = [("syslog-facility", "local3"), ("cache-disabled", "true")];
@@ -230,18 +250,25 @@ async fn syslog_is_told_and_logs_can_be_read_still() {
     let error = host.driver.logs(&bundle.id, &LogOptions::default()).await.err().unwrap();
     assert!(error.chain().contains("does not support reading"));
     for (address, words) in [
-        ("tcp://127.0.0.1:1", "failed to initialize logging driver: dial tcp 127.0.0.1:1: connect: connection refused"),
+        (
+            "tcp://127.0.0.1:1",
+            "failed to initialize logging driver: dial tcp 127.0.0.1:1: connect: connection refused",
+        ),
         ("tcp+tls://127.0.0.1:1", "tcp+tls is not supported"),
         ("gopher://x", "unsupported scheme: 'gopher'"),
         ("unixgram:///nowhere/at/all", "no such file or directory"),
     ] {
-        let error = host.driver.start(&logging(&host, script, syslog(address.to_owned(), &[]))).await.unwrap_err();
+        let error =
+            host.driver.start(&logging(&host, script, syslog(address.to_owned(), &[]))).await.unwrap_err();
         assert!(error.chain().contains(words), "{}", error.chain());
     }
     let journal = LogConfig { driver: LogDriver::Journald, ..LogConfig::default() };
     if !std::path::Path::new("/run/systemd/journal/socket").exists() {
         let error = host.driver.start(&logging(&host, script, journal)).await.unwrap_err();
-        assert_eq!(error.chain(), "failed to initialize logging driver: journald is not enabled on this host");
+        assert_eq!(
+            error.chain(),
+            "failed to initialize logging driver: journald is not enabled on this host"
+        );
     }
     assert_eq!(host.driver.list().await.unwrap().len(), 2);
     host.finish().await;

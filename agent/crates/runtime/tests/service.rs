@@ -164,7 +164,8 @@ async fn clients_stay_attached_when_the_supervisor_is_replaced() {
         kill(Pid::from_raw(service.id() as i32), Signal::SIGTERM).unwrap();
         assert!(service.wait().unwrap().success());
         manager.listen();
-        let kept = manager.store.keys().filter(|name| name.starts_with("attach-") || name.starts_with("stdin-"));
+        let kept =
+            manager.store.keys().filter(|name| name.starts_with("attach-") || name.starts_with("stdin-"));
         assert_eq!(kept.count(), 4, "{:?}", manager.store.keys());
         service = manager.start(directory);
         driver.list().await.unwrap();

@@ -60,7 +60,8 @@ impl Cgroups {
     /// No hierarchy of version 2 is mounted, or the groups cannot be made.
     pub fn discover(root: &Path, own: &str, delegated: bool) -> Result<Self> {
         if root.join("cgroup.controllers").exists() {
-            return v2::discover(root, own, delegated).map(|parent| Self::Unified { root: root.to_owned(), parent });
+            return v2::discover(root, own, delegated)
+                .map(|parent| Self::Unified { root: root.to_owned(), parent });
         }
         v1::discover(root).map(|()| Self::Hybrid { root: root.to_owned() })
     }

@@ -65,7 +65,8 @@ impl Cgroup {
             let text = read(file);
             text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
         };
-        let split = self.controller("memory").map_or(0, |directory| count(directory.join("memory.oom_control")));
+        let split =
+            self.controller("memory").map_or(0, |directory| count(directory.join("memory.oom_control")));
         count(self.unified.join("memory.events")).max(split)
     }
 

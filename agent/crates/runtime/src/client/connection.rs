@@ -52,10 +52,7 @@ pub(super) enum CallError {
 
 impl Connection {
     /// Connects. What the supervisor tells unasked goes to `told`, which closes with the connection.
-    pub(super) async fn open(
-        path: &Path,
-        told: mpsc::UnboundedSender<Told>,
-    ) -> io::Result<Self> {
+    pub(super) async fn open(path: &Path, told: mpsc::UnboundedSender<Told>) -> io::Result<Self> {
         let stream = Arc::new(UnixStream::connect(path).await?);
         let pending = Arc::new(Pending::default());
         let closed = Arc::new(AtomicBool::new(false));
@@ -116,11 +113,7 @@ fn lock(pending: &Pending) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Se
     pending.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn read(
-    stream: &UnixStream,
-    pending: &Pending,
-    told: &mpsc::UnboundedSender<Told>,
-) -> io::Result<()> {
+async fn read(stream: &UnixStream, pending: &Pending, told: &mpsc::UnboundedSender<Told>) -> io::Result<()> {
     let (mut received, mut fds) = (Vec::new(), std::collections::VecDeque::new());
     let mut buffer = vec![0; 64 << 10];
     loop {

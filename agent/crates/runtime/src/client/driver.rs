@@ -1,19 +1,13 @@
-//! `hull_ports::Runtime` over the supervisor's socket.
+//! The connection to the supervisor: made, kept, made again, and the supervisor started if need be.
 
 use super::connection::{Answered, CallError, Connection, Told};
-use super::{kept, logs, stats};
 use crate::failure::{Class, Failure};
-use crate::protocol::{Answer, AttachRequest, ExecRequest, Exit, Layers, Record, Request, StartRequest};
+use crate::protocol::{Answer, Exit, Request};
 use crate::supervisor::SOCKET;
-use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use hull_model::{ContainerId, ExitStatus};
-use hull_ports::{
-    AttachIo, AttachSpec, Bundle, Error, ErrorClass, ExecIo, ExecSpec, LogOptions, LogStream, ProcessRecord,
-    Result, Runtime, RuntimeEvent, Started, Stats,
-};
+use hull_model::ContainerId;
+use hull_ports::{Error, ErrorClass, Result, RuntimeEvent};
 use jiff::Timestamp;
-use oci_spec::runtime::LinuxResources;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -27,25 +21,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a supervisor may take to answer what it knows by heart. Longer than to be replaced.
 const PROMPT: Duration = Duration::from_secs(15);
 /// Where a supervisor that we start writes its messages, in the run directory.
-const MESSAGES: &str = "runtime.log";
+pub(super) const MESSAGES: &str = "runtime.log";
 
 /// The driver for container processes.
 ///
 /// It reconnects when the supervisor was restarted: waiting goes on, and ends of containers that happened meanwhile are told
 /// as events. A receiver of events that lags re-reads `list`.
 #[derive(Clone)]
-pub struct Driver(Arc<Inner>);
+pub struct Driver(pub(super) Arc<Inner>);
 
-struct Inner {
-    run_dir: PathBuf,
-    state_dir: PathBuf,
+pub(super) struct Inner {
+    pub(super) run_dir: PathBuf,
+    pub(super) state_dir: PathBuf,
     binary: Option<PathBuf>,
-    events: broadcast::Sender<RuntimeEvent>,
+    pub(super) events: broadcast::Sender<RuntimeEvent>,
     connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
     /// Ends that were told, so that none is told twice or forgotten over a reconnection.
-    told: Mutex<HashSet<(ContainerId, Timestamp)>>,
+    pub(super) told: Mutex<HashSet<(ContainerId, Timestamp)>>,
     /// A reset ended the supervisor: whatever is asked for afterwards must not bring it back.
-    resting: AtomicBool,
+    pub(super) resting: AtomicBool,
 }
 
 impl std::fmt::Debug for Driver {
@@ -77,7 +71,7 @@ impl Driver {
 
 impl Inner {
     /// The connection, made anew if it was lost.
-    async fn connected(self: &Arc<Self>) -> Result<Arc<Connection>> {
+    pub(super) async fn connected(self: &Arc<Self>) -> Result<Arc<Connection>> {
         let mut slot = self.connection.lock().await;
         if let Some(connection) = slot.as_ref().filter(|c| !c.is_closed()) {
             return Ok(Arc::clone(connection));
@@ -179,7 +173,7 @@ impl Inner {
         }
     }
 
-    async fn call(self: &Arc<Self>, request: Request) -> Result<Answered> {
+    pub(super) async fn call(self: &Arc<Self>, request: Request) -> Result<Answered> {
         let connection = self.connected().await?;
         connection.call(request).await.map_err(|error| match error {
             CallError::Lost => unreachable_error(&self.run_dir).because(error),
@@ -188,7 +182,7 @@ impl Inner {
     }
 
     /// A call that may be repeated. The supervisor may be restarted under it any number of times.
-    async fn persistent(self: &Arc<Self>, request: Request) -> Result<Answer> {
+    pub(super) async fn persistent(self: &Arc<Self>, request: Request) -> Result<Answer> {
         loop {
             let connection = self.connected().await?;
             match connection.call(request.clone()).await {
@@ -203,7 +197,7 @@ impl Inner {
 
 impl Inner {
     /// A call that may be repeated and that a healthy supervisor answers at once.
-    async fn prompt(self: &Arc<Self>, request: Request) -> Result<Answer> {
+    pub(super) async fn prompt(self: &Arc<Self>, request: Request) -> Result<Answer> {
         let answered = tokio::time::timeout(PROMPT, self.persistent(request)).await;
         answered.unwrap_or_else(|late| Err(unreachable_error(&self.run_dir).because(late)))
     }
@@ -239,7 +233,7 @@ async fn pass_on(inner: Weak<Inner>, mut told: mpsc::UnboundedReceiver<Told>) {
     }
 }
 
-fn unreachable_error(run_dir: &Path) -> Error {
+pub(super) fn unreachable_error(run_dir: &Path) -> Error {
     Error::retryable(format!("talking to the supervisor in {}", run_dir.display()))
         .remedy("look at the service hull-runtime, or at runtime.log in that directory")
 }
@@ -249,7 +243,7 @@ fn unreachable_error(run_dir: &Path) -> Error {
 #[error("{0}")]
 struct Reason(String);
 
-fn into_error(failure: Failure) -> Error {
+pub(super) fn into_error(failure: Failure) -> Error {
     let class = match failure.class {
         Class::Retryable => ErrorClass::Retryable,
         Class::Permanent => ErrorClass::Permanent,
@@ -260,183 +254,9 @@ fn into_error(failure: Failure) -> Error {
     if failure.reason.is_empty() { error } else { error.because(Reason(failure.reason)) }
 }
 
-fn unexpected(answer: &Answer) -> Error {
+pub(super) fn unexpected(answer: &Answer) -> Error {
     let kind = format!("{answer:?}");
     let kind = kind.split(['(', ' ']).next().unwrap_or_default().to_owned();
     Error::retryable("talking to the supervisor")
         .because(Reason(format!("it gave an answer of another kind: {kind}")))
-}
-
-fn into_record(record: Record) -> ProcessRecord {
-    ProcessRecord {
-        paused: record.paused,
-        id: record.id,
-        started: Started { pid: record.pid, at: record.started },
-        exit: record.exit.map(|exit| (exit.status, exit.at)),
-    }
-}
-
-fn done(answer: &Answer) -> Result<()> {
-    match answer {
-        Answer::Done => Ok(()),
-        other => Err(unexpected(other)),
-    }
-}
-
-#[async_trait]
-impl Runtime for Driver {
-    async fn start(&self, bundle: &Bundle) -> Result<Started> {
-        let request = StartRequest {
-            id: bundle.id.clone(),
-            spec: bundle.spec.clone(),
-            rootfs: Layers {
-                lower: bundle.rootfs.lower.clone(),
-                upper: bundle.rootfs.upper.clone(),
-                work: bundle.rootfs.work.clone(),
-            },
-            user: bundle.user.clone(),
-            groups: bundle.groups.clone(),
-            log: super::remote::resolved(&bundle.log).await?,
-            init: bundle.init,
-            stdin_open: bundle.stdin_open,
-            stdin_once: bundle.stdin_once,
-        };
-        match self.0.persistent(Request::Start(Box::new(request))).await? {
-            Answer::Started(record) => Ok(into_record(record).started),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn list(&self) -> Result<Vec<ProcessRecord>> {
-        match self.0.prompt(Request::List).await? {
-            Answer::Records(records) => Ok(records.into_iter().map(into_record).collect()),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn signal(&self, id: &ContainerId, signal: i32) -> Result<()> {
-        match self.0.call(Request::Signal(id.clone(), signal)).await? {
-            (Answer::Failed(failure), _) => Err(into_error(failure)),
-            (answer, _) => done(&answer),
-        }
-    }
-
-    async fn kill(&self, id: &ContainerId) -> Result<()> {
-        done(&self.0.prompt(Request::Kill(id.clone())).await?)
-    }
-
-    async fn wait(&self, id: &ContainerId) -> Result<(ExitStatus, Timestamp)> {
-        match self.0.persistent(Request::Wait(id.clone())).await? {
-            Answer::Exited(exit) => Ok((exit.status, exit.at)),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    fn events(&self) -> broadcast::Receiver<RuntimeEvent> {
-        self.0.events.subscribe()
-    }
-
-    async fn exec(&self, id: &ContainerId, spec: &ExecSpec) -> Result<ExecIo> {
-        let request = ExecRequest {
-            args: spec.args.clone(),
-            env: spec.env.clone(),
-            cwd: spec.cwd.clone(),
-            user: spec.user.clone(),
-            tty: spec.tty,
-            size: spec.size,
-            stdin: spec.stdin,
-            privileged: spec.privileged,
-        };
-        match self.0.call(Request::Exec(id.clone(), request)).await? {
-            (Answer::Failed(failure), _) => Err(into_error(failure)),
-            (Answer::Executing { exec, pid, terminal, stdin }, fds) => {
-                let mut fds = fds.into_iter();
-                let mut next = |wanted: bool| if wanted { fds.next() } else { None };
-                let (terminal_fd, stdin_fd) = (next(terminal), next(stdin));
-                let (stdout, stderr) = (next(!terminal), next(!terminal));
-                Ok(ExecIo { exec, pid, stdin: stdin_fd, stdout, stderr, terminal: terminal_fd })
-            }
-            (other, _) => Err(unexpected(&other)),
-        }
-    }
-
-    async fn exec_wait(&self, exec: &str) -> Result<ExitStatus> {
-        match self.0.call(Request::ExecWait(exec.to_owned())).await? {
-            (Answer::ExecExited(status), _) => Ok(status),
-            (Answer::Failed(failure), _) => Err(into_error(failure)),
-            (other, _) => Err(unexpected(&other)),
-        }
-    }
-
-    async fn exec_kill(&self, exec: &str) -> Result<()> {
-        done(&self.0.prompt(Request::ExecKill(exec.to_owned())).await?)
-    }
-
-    async fn attach(&self, id: &ContainerId, spec: &AttachSpec) -> Result<AttachIo> {
-        let request = AttachRequest { stdin: spec.stdin, stdout: spec.stdout, stderr: spec.stderr };
-        match self.0.call(Request::Attach(id.clone(), request)).await? {
-            (Answer::Failed(failure), _) => Err(into_error(failure)),
-            (Answer::Attached, fds) => {
-                let mut fds = fds.into_iter();
-                let mut next = |wanted: bool| if wanted { fds.next() } else { None };
-                let (stdin, stdout, stderr) = (next(spec.stdin), next(spec.stdout), next(spec.stderr));
-                Ok(AttachIo { stdin, stdout, stderr })
-            }
-            (other, _) => Err(unexpected(&other)),
-        }
-    }
-
-    async fn resize(&self, id: &ContainerId, rows: u16, columns: u16) -> Result<()> {
-        done(&self.0.prompt(Request::Resize(id.clone(), rows, columns)).await?)
-    }
-
-    async fn pause(&self, id: &ContainerId) -> Result<()> {
-        // Not repeated: the second time it would be paused already.
-        match self.0.call(Request::Pause(id.clone())).await? {
-            (Answer::Failed(failure), _) => Err(into_error(failure)),
-            (answer, _) => done(&answer),
-        }
-    }
-
-    async fn resume(&self, id: &ContainerId) -> Result<()> {
-        match self.0.call(Request::Resume(id.clone())).await? {
-            (Answer::Failed(failure), _) => Err(into_error(failure)),
-            (answer, _) => done(&answer),
-        }
-    }
-
-    async fn processes(&self, id: &ContainerId) -> Result<Vec<i32>> {
-        kept::look(&self.0.state_dir, id, |state| state.cgroup.processes()).await
-    }
-
-    async fn stats(&self, id: &ContainerId) -> Result<Stats> {
-        kept::look(&self.0.state_dir, id, |state| stats::read(&state.cgroup, state.pid)).await
-    }
-
-    async fn update(&self, id: &ContainerId, resources: &LinuxResources) -> Result<()> {
-        done(&self.0.persistent(Request::Update(id.clone(), Box::new(resources.clone()))).await?)
-    }
-
-    async fn logs(&self, id: &ContainerId, options: &LogOptions) -> Result<LogStream> {
-        logs::open(&self.0.state_dir, id, options)
-    }
-
-    async fn remove(&self, id: &ContainerId) -> Result<()> {
-        done(&self.0.persistent(Request::Remove(id.clone())).await?)?;
-        self.0.told.lock().unwrap_or_else(PoisonError::into_inner).retain(|(told, _)| told != id);
-        Ok(())
-    }
-
-    async fn reset(&self) -> Result<()> {
-        let connection = self.0.connected().await?;
-        self.0.resting.store(true, Ordering::Release);
-        let lost = |error: CallError| unreachable_error(&self.0.run_dir).because(error);
-        match connection.call(Request::Reset).await.map_err(lost)? {
-            (Answer::Failed(failure), _) => Err(into_error(failure)),
-            (answer, _) => {
-                let _ = std::fs::remove_file(self.0.run_dir.join(MESSAGES));
-                done(&answer)
-            }
-        }
-    }
 }

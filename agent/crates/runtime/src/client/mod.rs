@@ -8,6 +8,7 @@ mod driver;
 mod kept;
 mod logs;
 mod remote;
+mod runtime;
 mod stats;
 
 pub use driver::Driver;

@@ -18,8 +18,11 @@ struct Reason(String);
 /// The same log with numbers instead of names.
 pub(super) async fn resolved(log: &LogConfig) -> Result<LogConfig> {
     let mut log = log.clone();
-    let (LogDriver::Syslog, Some(text)) = (log.driver, log.options.get(ADDRESS).cloned()) else { return Ok(log) };
-    let failed = |reason: String| Error::permanent("failed to initialize logging driver").because(Reason(reason));
+    let (LogDriver::Syslog, Some(text)) = (log.driver, log.options.get(ADDRESS).cloned()) else {
+        return Ok(log);
+    };
+    let failed =
+        |reason: String| Error::permanent("failed to initialize logging driver").because(Reason(reason));
     let found = tokio::task::spawn_blocking(move || reach(&text)).await;
     let address = found.map_err(|error| failed(error.to_string()))?.map_err(failed)?;
     log.options.insert(ADDRESS.to_owned(), address);

@@ -154,7 +154,8 @@ fn block_1(group: &Path) -> Vec<DeviceIo> {
             let words: Vec<&str> = line.split_whitespace().collect();
             let [name, operation, value] = words[..] else { continue };
             let (Some((major, minor)), Ok(value)) = (device(name), value.parse()) else { continue };
-            let io = devices.entry((major, minor)).or_insert(DeviceIo { major, minor, ..DeviceIo::default() });
+            let io =
+                devices.entry((major, minor)).or_insert(DeviceIo { major, minor, ..DeviceIo::default() });
             match (operation, bytes) {
                 ("Read", true) => io.read_bytes = value,
                 ("Write", true) => io.write_bytes = value,
@@ -196,7 +197,10 @@ mod tests {
     fn version_2_is_read_from_its_files() {
         let group = tempfile::tempdir().unwrap();
         let files = [
-            ("cpu.stat", "usage_usec 30\nuser_usec 20\nsystem_usec 10\nnr_periods 5\nnr_throttled 2\nthrottled_usec 7\n"),
+            (
+                "cpu.stat",
+                "usage_usec 30\nuser_usec 20\nsystem_usec 10\nnr_periods 5\nnr_throttled 2\nthrottled_usec 7\n",
+            ),
             ("memory.current", "4096\n"),
             ("memory.peak", "8192\n"),
             ("memory.max", "max\n"),
@@ -232,7 +236,10 @@ mod tests {
             ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
             ("memory/memory.stat", "cache 9\ntotal_rss 8\n"),
             ("cpu/cpu.stat", "nr_periods 1\nnr_throttled 2\nthrottled_time 3\n"),
-            ("blkio/blkio.throttle.io_service_bytes_recursive", "8:16 Read 10\n8:16 Write 20\n8:16 Total 30\nTotal 30\n"),
+            (
+                "blkio/blkio.throttle.io_service_bytes_recursive",
+                "8:16 Read 10\n8:16 Write 20\n8:16 Total 30\nTotal 30\n",
+            ),
         ];
         for (name, text) in files {
             std::fs::create_dir_all(root.path().join(name).parent().unwrap()).unwrap();

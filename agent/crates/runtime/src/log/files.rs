@@ -33,7 +33,7 @@ impl Place {
     }
 
     /// The file of a number; 0 is being written.
-    pub(crate) fn path(&self, number: u32) -> PathBuf {
+    pub fn path(&self, number: u32) -> PathBuf {
         match number {
             0 => self.directory.join(&self.name),
             n => self.directory.join(format!("{}.{n}", self.name)),

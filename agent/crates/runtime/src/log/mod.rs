@@ -27,11 +27,11 @@ mod writer;
 pub use files::Place;
 pub(crate) use packing::Packing;
 pub use record::{Entry, Format, Source};
+pub(crate) use remote::Remote;
+pub(crate) use split::Splitter;
 #[cfg(feature = "client")]
 pub(crate) use syslog::{Address, resolve};
-pub(crate) use split::Splitter;
 pub(crate) use writer::{Writer, pack};
-pub(crate) use remote::Remote;
 
 #[cfg(test)]
 mod tests;

@@ -33,8 +33,7 @@ impl Packing {
         let source = File::open(place.path(number))?;
         let inode = source.metadata()?.ino();
         let _ = std::fs::remove_file(place.packing());
-        let target =
-            File::options().write(true).create_new(true).mode(0o600).open(place.packing())?;
+        let target = File::options().write(true).create_new(true).mode(0o600).open(place.packing())?;
         let child = process::spawn(0, None, move || compress(source.into(), target.into(), inode))?;
         Ok(Some((Self { place, max_files, inode }, child)))
     }

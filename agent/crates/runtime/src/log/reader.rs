@@ -37,7 +37,8 @@ impl Opened {
     fn packed(file: File) -> Self {
         let decoder = GzDecoder::new(BufReader::new(file));
         let comment = decoder.header().and_then(|header| header.comment()).map(<[u8]>::to_vec);
-        let number = comment.and_then(|text| String::from_utf8(text).ok()?.strip_prefix("inode ")?.parse().ok());
+        let number =
+            comment.and_then(|text| String::from_utf8(text).ok()?.strip_prefix("inode ")?.parse().ok());
         Self { inode: number.unwrap_or(0), body: Body::Packed(Box::new(decoder)), skip: 0 }
     }
 
@@ -212,4 +213,3 @@ impl Reader {
 fn gone(error: io::Error) -> io::Result<Vec<Opened>> {
     if error.kind() == io::ErrorKind::NotFound { Ok(Vec::new()) } else { Err(error) }
 }
-

@@ -6,8 +6,8 @@ use hull_model::{ContainerId, LogConfig};
 use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, UnixAddr, connect, getsockopt, send, socket,
-    sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, UnixAddr, connect, getsockopt, send,
+    socket, sockopt,
 };
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -165,7 +165,8 @@ impl Remote {
         }
         match getsockopt(fd, sockopt::SocketError) {
             Ok(0) => {
-                let Link::Connecting(fd) = std::mem::replace(&mut self.link, Link::Down { since: None }) else {
+                let Link::Connecting(fd) = std::mem::replace(&mut self.link, Link::Down { since: None })
+                else {
                     return;
                 };
                 self.link = Link::Up(fd);
@@ -256,7 +257,7 @@ pub(super) fn journal_fields(id: &ContainerId, config: &LogConfig) -> Vec<u8> {
 }
 
 /// Bytes, with a unit of k, m or g.
-fn size(text: &str) -> Option<usize> {
+pub(super) fn size(text: &str) -> Option<usize> {
     let text = text.trim().to_ascii_lowercase();
     let text = text.trim_end_matches('b');
     let (digits, factor) = match text.as_bytes().last()? {

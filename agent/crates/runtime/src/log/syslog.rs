@@ -45,7 +45,8 @@ impl Address {
                 .ok_or_else(|| "Unix syslog delivery error".to_owned());
         }
         let (scheme, rest) = split(text)?;
-        let network = || rest.parse::<SocketAddr>().map_err(|_| format!("{rest:?} is not an address and a port"));
+        let network =
+            || rest.parse::<SocketAddr>().map_err(|_| format!("{rest:?} is not an address and a port"));
         match scheme {
             "unix" => Ok(Self::Unix(rest.into())),
             "unixgram" => Ok(Self::UnixGram(rest.into())),
@@ -59,7 +60,10 @@ fn split(text: &str) -> Result<(&str, &str), String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
     match scheme {
         "unix" | "unixgram" | "udp" | "tcp" => Ok((scheme, rest)),
-        "tcp+tls" => Err("syslog-address: tcp+tls is not supported; use tcp through a TLS proxy of your own".to_owned()),
+        "tcp+tls" => {
+            Err("syslog-address: tcp+tls is not supported; use tcp through a TLS proxy of your own"
+                .to_owned())
+        }
         other => Err(format!("unsupported scheme: '{other}'")),
     }
 }
@@ -77,14 +81,15 @@ pub(crate) fn resolve(text: &str) -> Result<String, String> {
     }
     let port = rest.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     let target = if port { rest.to_owned() } else { format!("{rest}:514") };
-    let mut found = target.to_socket_addrs().map_err(|error| format!("dial {scheme}: lookup {rest}: {error}"))?;
+    let mut found =
+        target.to_socket_addrs().map_err(|error| format!("dial {scheme}: lookup {rest}: {error}"))?;
     let first = found.next().ok_or_else(|| format!("dial {scheme}: lookup {rest}: no such host"))?;
     Ok(format!("{scheme}://{first}"))
 }
 
 const FACILITIES: [&str; 24] = [
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "", "",
-    "", "", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "",
+    "", "", "", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ];
 
 /// The shape of a message.
@@ -108,7 +113,12 @@ pub(crate) struct Syslog {
 
 impl Syslog {
     /// From the options `syslog-format`, `syslog-facility` and `tag`.
-    pub(crate) fn new(id: &ContainerId, config: &LogConfig, host: String, zone: TimeZone) -> Result<Self, String> {
+    pub(crate) fn new(
+        id: &ContainerId,
+        config: &LogConfig,
+        host: String,
+        zone: TimeZone,
+    ) -> Result<Self, String> {
         let option = |name: &str| config.options.get(name).map_or("", String::as_str);
         let shape = match option("syslog-format") {
             "" => Shape::Local,
@@ -162,7 +172,8 @@ mod tests {
     fn syslog(options: &[(&str, &str)]) -> Result<Syslog, String> {
         let options = options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let config = LogConfig { driver: LogDriver::Syslog, options, ..LogConfig::default() };
-        let made = Syslog::new(&ContainerId::from_random([0xab; 32]), &config, "box".to_owned(), TimeZone::UTC);
+        let made =
+            Syslog::new(&ContainerId::from_random([0xab; 32]), &config, "box".to_owned(), TimeZone::UTC);
         made.map(|syslog| Syslog { pid: 7, ..syslog })
     }
 
@@ -179,7 +190,10 @@ mod tests {
         let options = [("syslog-format", "rfc5424"), ("syslog-facility", "0"), ("tag", "web")];
         assert_eq!(said(&options, Source::Stdout), "<6>1 2026-11-02T05:08:03Z box web 7 web - hello\n");
         let options = [("syslog-format", "rfc5424micro"), ("tag", "web")];
-        assert_eq!(said(&options, Source::Stdout), "<30>1 2026-11-02T05:08:03.123456Z box web 7 web - hello\n");
+        assert_eq!(
+            said(&options, Source::Stdout),
+            "<30>1 2026-11-02T05:08:03.123456Z box web 7 web - hello\n"
+        );
     }
 
     #[test]

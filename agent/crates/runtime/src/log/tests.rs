@@ -277,7 +277,8 @@ fn the_journal_is_told_and_a_copy_is_kept() {
     let socket = directory.path().join("journal");
     let journal = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
     let id = ContainerId::from_random([7; 32]);
-    let pairs = |list: &[(&str, &str)]| list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let pairs =
+        |list: &[(&str, &str)]| list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let config = LogConfig {
         driver: LogDriver::Journald,
         options: pairs(&[("tag", "web/1"), ("container-name", "web"), ("image-name", "busybox:1")]),

@@ -2,7 +2,7 @@
 
 use super::files::{LogFiles, Place};
 use super::record::Source;
-use super::remote::{Remote, Wire, journal_fields};
+use super::remote::{Remote, Wire, journal_fields, size};
 use super::syslog::{Address, Syslog};
 use super::{Packing, json};
 use crate::failure::{Doing as _, Failure, Result};
@@ -25,8 +25,16 @@ impl Writer {
     ///
     /// # Errors
     /// An option is wrong, or what it names cannot be reached or opened.
-    pub(crate) fn open(container: &Path, id: &ContainerId, config: &LogConfig, journal: &Path) -> Result<Self> {
+    pub(crate) fn open(
+        container: &Path,
+        id: &ContainerId,
+        config: &LogConfig,
+        journal: &Path,
+    ) -> Result<Self> {
         let refused = |reason: String| Failure::permanent("failed to initialize logging driver", reason);
+        if let Some(text) = config.options.get("max-buffer-size").filter(|text| size(text).is_none()) {
+            return Err(refused(format!("max-buffer-size: invalid size: '{text}'")));
+        }
         let remote = match config.driver {
             LogDriver::JsonFile | LogDriver::Local | LogDriver::None => None,
             LogDriver::Journald => Some(to_journal(id, config, journal).map_err(refused)?),
@@ -87,7 +95,11 @@ impl Writer {
 }
 
 /// Begins to compress a file of a container's log; `None` if none waits for it.
-pub(crate) fn pack(container: &Path, id: &ContainerId, config: &LogConfig) -> std::io::Result<Option<(Packing, Child)>> {
+pub(crate) fn pack(
+    container: &Path,
+    id: &ContainerId,
+    config: &LogConfig,
+) -> std::io::Result<Option<(Packing, Child)>> {
     if !config.compress {
         return Ok(None);
     }

@@ -24,7 +24,10 @@ impl Supervisor {
             // It has a group in another hierarchy now, which whoever comes after us must know.
             container.state.cgroup = cgroup;
             self.watch_memory(&mut container);
-            container.files.save_state(&container.state).doing(|| format!("recording container {}", id.short()))
+            container
+                .files
+                .save_state(&container.state)
+                .doing(|| format!("recording container {}", id.short()))
         });
         self.containers.insert(id.clone(), container);
         result.map(|()| Some(Answer::Done))

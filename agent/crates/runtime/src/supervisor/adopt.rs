@@ -1,7 +1,8 @@
 //! Taking over from an earlier supervisor.
 
 use super::Supervisor;
-use super::container::{Container, Phase, open_pipe};
+use super::container::{Container, Phase};
+use super::pipes::open_pipe;
 use super::sources::Source;
 use super::state::{self, Files, State};
 use crate::failure::{Doing as _, Result};
@@ -103,6 +104,7 @@ impl Supervisor {
         }
         let saved = container.files.save_exit(&exit).doing(|| format!("recording the end of {}", id.short()));
         container.phase = Phase::Ended(exit);
+        self.detach_all(&id);
         self.containers.insert(id, container);
         self.unsynced.push(saved?);
         Ok(())

@@ -133,8 +133,7 @@ impl Supervisor {
             attachment.feed = Some(Feed { fd: read, token: None });
             theirs.push(write);
         }
-        for (wanted, source) in
-            [(request.stdout, log::Source::Stdout), (request.stderr, log::Source::Stderr)]
+        for (wanted, source) in [(request.stdout, log::Source::Stdout), (request.stderr, log::Source::Stderr)]
         {
             if wanted {
                 let (read, write) = pipe2(OFlag::O_CLOEXEC).doing(doing)?;
@@ -224,9 +223,10 @@ impl Supervisor {
             return;
         }
         for attachment in self.attached.get_mut(id).into_iter().flatten() {
-            let gone = attachment.feed.as_ref().is_some_and(|feed| {
-                events(feed.fd.as_fd(), PollFlags::POLLIN) == PollFlags::POLLHUP
-            });
+            let gone = attachment
+                .feed
+                .as_ref()
+                .is_some_and(|feed| events(feed.fd.as_fd(), PollFlags::POLLIN) == PollFlags::POLLHUP);
             // Somebody who reads and has only finished writing still wants the container to see that end.
             if gone && attachment.stdout.is_none() && attachment.stderr.is_none() {
                 attachment.feed = None;
@@ -254,52 +254,9 @@ impl Supervisor {
         }
         self.forget_empty(id);
     }
-
-    /// What was kept of clients over a restart.
-    pub(super) fn restore_attachments(&mut self) {
-        for (name, fd) in self.service.take_all("attach-") {
-            let mut parts = name.splitn(4, '-').skip(1);
-            let (Some(id), Some(key), Some(kind)) = (parts.next(), parts.next(), parts.next()) else { continue };
-            let (Ok(id), Ok(key)) = (ContainerId::try_from(id.to_owned()), key.parse()) else { continue };
-            self.next_key = self.next_key.max(key + 1);
-            let source = if kind == "stderr" { log::Source::Stderr } else { log::Source::Stdout };
-            let list = self.attached.entry(id.clone()).or_default();
-            let at = list.iter().position(|a| a.key == key).unwrap_or_else(|| {
-                list.push(Attachment { key, ..Attachment::default() });
-                list.len() - 1
-            });
-            if kind == "stdin" {
-                list[at].feed = Some(Feed { fd, token: None });
-            } else {
-                *list[at].sink(source) = sink(&mut self.sources, &id, key, source, fd).ok();
-            }
-        }
-    }
-
-    /// Has the service manager keep what clients are connected by, while we are away.
-    pub(super) fn store_attachments(&mut self) {
-        for (id, list) in &mut self.attached {
-            for attachment in list {
-                let key = attachment.key;
-                if let Some(feed) = &attachment.feed {
-                    self.service.store(&format!("attach-{id}-{key}-stdin"), feed.fd.as_fd());
-                }
-                for (source, name) in [(log::Source::Stdout, "stdout"), (log::Source::Stderr, "stderr")] {
-                    if let Some(sink) = attachment.sink(source) {
-                        self.service.store(&format!("attach-{id}-{key}-{name}"), sink.fd.as_fd());
-                    }
-                }
-            }
-        }
-        for (id, container) in &self.containers {
-            if let Some(fd) = container.input.as_ref().and_then(|input| input.pipe()) {
-                self.service.store(&format!("stdin-{id}"), fd);
-            }
-        }
-    }
 }
 
-fn sink(
+pub(super) fn sink(
     sources: &mut Sources,
     id: &ContainerId,
     key: u64,
@@ -307,7 +264,8 @@ fn sink(
     fd: OwnedFd,
 ) -> Result<Sink> {
     set_nonblocking(&fd).doing(|| "preparing a pipe".to_owned())?;
-    let token = sources.add_for(fd.as_fd(), EpollFlags::empty(), |_| Source::Sink(id.clone(), key, source))?;
+    let token =
+        sources.add_for(fd.as_fd(), EpollFlags::empty(), |_| Source::Sink(id.clone(), key, source))?;
     Ok(Sink { fd, token, waiting: false })
 }
 

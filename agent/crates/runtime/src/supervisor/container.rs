@@ -5,11 +5,11 @@ use super::freezer::Freezing;
 use super::input::Input;
 use super::memory::MemoryWatch;
 use super::output::Output;
+use super::pipes::{Pipes, pipes};
 use super::sources::Source;
 use super::state::{self, Files, State};
 use super::{Caller, Supervisor};
 use crate::cgroup::Cgroup;
-use crate::child::Stdio;
 use crate::failure::{Class, Doing as _, Failure, Result};
 use crate::log::{self, Writer};
 use crate::plan::{ContainerPlan, Extras, RootSource};
@@ -19,9 +19,7 @@ use hull_model::{ContainerId, LogConfig};
 use hull_sys::pidfd;
 use hull_sys::process::Child;
 use jiff::Timestamp;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
-use std::io;
+use nix::fcntl::OFlag;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 /// Where a container is in its life.
@@ -124,51 +122,6 @@ struct Begun {
     input: Option<OwnedFd>,
 }
 
-/// Both ends of a container's output, ours and its.
-#[derive(Default)]
-struct Pipes {
-    stdio: Stdio,
-    ours: Vec<(OwnedFd, log::Source)>,
-    input: Option<OwnedFd>,
-}
-
-/// Named pipes: the container's end is open for reading too, so that it never breaks while nobody reads, and a supervisor that
-/// comes later finds them by name.
-fn pipes(files: &Files, stdin_open: bool) -> io::Result<Pipes> {
-    let mut ours = Vec::new();
-    let mut theirs = Vec::new();
-    for (name, source) in [("stdout", log::Source::Stdout), ("stderr", log::Source::Stderr)] {
-        let path = files.pipe(name);
-        theirs.push(open(&path, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?);
-        ours.push((open_pipe(files, name)?, source));
-    }
-    let (stdin, input) = if stdin_open {
-        let (theirs, ours) = input_pipe(files)?;
-        (theirs, Some(ours))
-    } else {
-        (open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?, None)
-    };
-    let stderr = theirs.pop();
-    Ok(Pipes { stdio: Stdio { stdin: Some(stdin), stdout: theirs.pop(), stderr }, ours, input })
-}
-
-/// Both ends of a standard input that is open, the container's first. It is a pipe with a name, as programs expect that open
-/// `/dev/stdin` again.
-fn input_pipe(files: &Files) -> io::Result<(OwnedFd, OwnedFd)> {
-    use nix::fcntl::{FcntlArg, fcntl};
-    let path = files.pipe("stdin");
-    files.make_fresh_pipe("stdin")?;
-    let theirs = open(&path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?;
-    let ours = open(&path, OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?;
-    fcntl(&theirs, FcntlArg::F_SETFL(OFlag::empty()))?;
-    Ok((theirs, ours))
-}
-
-/// Our end of a named pipe.
-pub(super) fn open_pipe(files: &Files, name: &str) -> io::Result<OwnedFd> {
-    Ok(open(&files.pipe(name), OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?)
-}
-
 impl Supervisor {
     pub(super) fn start(&mut self, caller: Caller, request: StartRequest) -> Result<Option<Answer>> {
         if self.resetting.is_some() {
@@ -184,7 +137,20 @@ impl Supervisor {
                 Phase::Ended(_) => {}
             }
         }
-        let input = (request.stdin_open, request.stdin_once);
+        let id = request.id.clone();
+        match self.make(caller, request) {
+            Ok(container) => self.welcome(&id, container),
+            Err(failure) => {
+                // Who attached before sees the end.
+                self.detach_all(&id);
+                return Err(failure);
+            }
+        }
+        Ok(None)
+    }
+
+    fn make(&mut self, caller: Caller, request: StartRequest) -> Result<Container> {
+        let StartRequest { id, log, stdin_open, stdin_once, .. } = request;
         let Layers { lower, upper, work } = request.rootfs;
         let extras = Extras {
             root: RootSource::Overlay { lower, upper, work },
@@ -192,33 +158,29 @@ impl Supervisor {
             init: request.init,
         };
         let plan = ContainerPlan::new(&request.spec, extras)?;
-        let files = Files::new(&self.options.state_dir, &request.id);
+        let files = Files::new(&self.options.state_dir, &id);
         files.prepare().doing(|| format!("making {}", files.directory().display()))?;
-        let cgroup = self.cgroups.create(request.id.as_str(), &plan, &mut self.programs)?;
-        let begun = self.begin(&request.id, &plan, (request.log, input), files, &cgroup);
-        match begun.and_then(|begun| self.watch(caller, begun)) {
-            Ok(container) => {
-                let (id, source) = (request.id, log::Source::Stderr);
-                let (terminal, deaf) = (container.state.process.terminal, !container.state.stdin_open);
-                self.containers.insert(id.clone(), container);
-                if terminal {
-                    self.close_sinks(&id, source);
-                }
-                if deaf {
-                    self.refuse_feeds(&id);
-                }
-                self.begin_feeding(&id);
-                self.after_writing(&id);
-                Ok(None)
+        let cgroup = self.cgroups.create(id.as_str(), &plan, &mut self.programs)?;
+        let begun = self.begin(&id, &plan, (log, (stdin_open, stdin_once)), files, &cgroup);
+        begun.and_then(|begun| self.watch(caller, begun)).inspect_err(|_| {
+            if cgroup.remove().is_err() {
+                self.leftover.push(cgroup);
             }
-            Err(failure) => {
-                self.detach_all(&request.id);
-                if cgroup.remove().is_err() {
-                    self.leftover.push(cgroup);
-                }
-                Err(failure)
-            }
+        })
+    }
+
+    /// Clients that attached before are connected now.
+    fn welcome(&mut self, id: &ContainerId, container: Container) {
+        let (terminal, deaf) = (container.state.process.terminal, !container.state.stdin_open);
+        self.containers.insert(id.clone(), container);
+        if terminal {
+            self.close_sinks(id, log::Source::Stderr);
         }
+        if deaf {
+            self.refuse_feeds(id);
+        }
+        self.begin_feeding(id);
+        self.after_writing(id);
     }
 
     /// Makes the process, and records it so that another supervisor would find it.

@@ -151,4 +151,3 @@ impl Supervisor {
 fn unknown(doing: &str, id: &ContainerId) -> Failure {
     Failure::not_found(format!("{doing} container {}", id.short()), "there is no such container")
 }
-

@@ -7,7 +7,7 @@ use crate::child::{self, Stdio};
 use crate::failure::{Class, Doing as _, Failure, Result};
 use crate::plan::{ProcessPlan, UserChoice, check_texts};
 use crate::protocol::{Answer, ExecRequest};
-use crate::spawn::{self, Inside, Report};
+use crate::spawn::{self, Inside, Report, Spawned};
 use hull_model::{ContainerId, ExitStatus};
 use hull_sys::{capability, pidfd};
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
@@ -128,7 +128,21 @@ impl Supervisor {
             own.iter().for_each(Cgroup::remove_inner);
         })?;
         self.next_exec += 1;
-        fcntl(&spawned.channel, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).doing(doing)?;
+        self.watch_exec(caller, id, (name, own), spawned, (request, ours))?;
+        Ok(None)
+    }
+
+    /// Waits for everything a new process does.
+    fn watch_exec(
+        &mut self,
+        caller: Caller,
+        id: &ContainerId,
+        (name, cgroup): (String, Option<Cgroup>),
+        spawned: Spawned,
+        (request, ours): (&ExecRequest, Vec<OwnedFd>),
+    ) -> Result<()> {
+        fcntl(&spawned.channel, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+            .doing(|| "listening to the process".to_owned())?;
         let token = self.sources.add(spawned.channel.as_fd(), Source::ExecSetup(name.clone()))?;
         let process = self.sources.add(spawned.child.pidfd.as_fd(), Source::ExecProcess(name.clone()))?;
         let setup = Setup {
@@ -145,13 +159,13 @@ impl Supervisor {
             container: id.clone(),
             pid: spawned.child.pid,
             pidfd: (spawned.child.pidfd, process),
-            cgroup: own,
+            cgroup,
             setup: Some(setup),
             status: None,
             waiters: Vec::new(),
         };
         self.execs.insert(name, exec);
-        Ok(None)
+        Ok(())
     }
 
     pub(super) fn exec_reports(&mut self, name: &str) {

@@ -29,7 +29,8 @@ pub(super) fn not_running(id: &ContainerId) -> Failure {
 impl Supervisor {
     pub(super) fn pause(&mut self, caller: Caller, id: &ContainerId) -> Result<Option<Answer>> {
         let doing = || format!("pausing container {}", id.short());
-        let container = self.containers.get_mut(id).filter(|c| c.is_running()).ok_or_else(|| not_running(id))?;
+        let container =
+            self.containers.get_mut(id).filter(|c| c.is_running()).ok_or_else(|| not_running(id))?;
         if let Some(freezing) = &mut container.freezing {
             freezing.callers.push(caller);
             return Ok(None);
@@ -47,7 +48,8 @@ impl Supervisor {
         }
         let source = Source::Frozen(id.clone());
         let token = self.sources.add_for(events.as_fd(), EpollFlags::EPOLLPRI, |_| source)?;
-        container.freezing = Some(Freezing { events, token, callers: vec![caller], until: Instant::now() + PATIENCE });
+        container.freezing =
+            Some(Freezing { events, token, callers: vec![caller], until: Instant::now() + PATIENCE });
         Ok(None)
     }
 
@@ -94,7 +96,8 @@ impl Supervisor {
     }
 
     pub(super) fn resume(&mut self, id: &ContainerId) -> Result<Option<Answer>> {
-        let container = self.containers.get(id).filter(|c| c.is_running() && (c.paused || c.freezing.is_some()));
+        let container =
+            self.containers.get(id).filter(|c| c.is_running() && (c.paused || c.freezing.is_some()));
         if container.is_none() {
             return Err(Failure::conflict(format!("Container {id} is not paused")));
         }

@@ -67,7 +67,11 @@ impl Supervisor {
         for mut attachment in self.attached.remove(id).into_iter().flatten() {
             for source in [log::Source::Stdout, log::Source::Stderr] {
                 if let Some(sink) = attachment.sink(source).take() {
-                    readers.push(Reader { source, fd: sink.unwatch(&mut self.sources), queue: VecDeque::new() });
+                    readers.push(Reader {
+                        source,
+                        fd: sink.unwatch(&mut self.sources),
+                        queue: VecDeque::new(),
+                    });
                 }
             }
         }
@@ -130,7 +134,8 @@ impl Supervisor {
     }
 
     pub(super) fn drop_late(&mut self, now: Instant) {
-        let late = |lingering: &Lingering| matches!(lingering, Lingering::Remote(_, _, until) if *until <= now);
+        let late =
+            |lingering: &Lingering| matches!(lingering, Lingering::Remote(_, _, until) if *until <= now);
         let keys: Vec<u64> = self.lingering.iter().filter(|(_, l)| late(l)).map(|(key, _)| *key).collect();
         keys.into_iter().for_each(|key| self.let_go(key));
     }

@@ -32,7 +32,8 @@ impl Supervisor {
         self.forget_memory(container);
         let cgroup = &container.state.cgroup;
         let events = cgroup.memory_events().and_then(|events| {
-            let flags = EpollFlags::EPOLLPRI | if events.is_counter() { EpollFlags::EPOLLIN } else { EpollFlags::empty() };
+            let flags = EpollFlags::EPOLLPRI
+                | if events.is_counter() { EpollFlags::EPOLLIN } else { EpollFlags::empty() };
             let token = self.sources.add_for(events.fd(), flags, |_| Source::Memory(id)).ok()?;
             Some((events, token))
         });
@@ -74,7 +75,8 @@ impl Supervisor {
     }
 
     pub(super) fn look_again(&mut self, now: Instant) {
-        let settling = |container: &Container| container.memory.as_ref().is_some_and(|w| w.settling.is_some());
+        let settling =
+            |container: &Container| container.memory.as_ref().is_some_and(|w| w.settling.is_some());
         let ids: Vec<ContainerId> =
             self.containers.iter().filter(|(_, c)| settling(c)).map(|(id, _)| id.clone()).collect();
         for id in ids {

@@ -3,17 +3,21 @@
 mod adjust;
 mod adopt;
 mod attach;
+mod chores;
 mod client;
 mod container;
 mod ending;
 mod exec;
 mod filters;
 mod freezer;
+mod handover;
 mod input;
 mod lingering;
 mod memory;
 mod output;
 mod packing;
+mod pipes;
+mod reset;
 mod service;
 mod socket;
 mod sources;
@@ -22,20 +26,20 @@ mod state;
 use crate::cgroup::{Cgroup, Cgroups, Programs};
 use crate::failure::{Class, Doing as _, Failure, Result};
 use crate::protocol::{Answer, Reply, Request};
-use client::Client;
 use attach::Attachment;
-use container::{Container, Phase};
+use client::Client;
+use container::Container;
 use exec::Exec;
 use filters::Filters;
-use lingering::Lingering;
-use packing::Packer;
 use hull_model::ContainerId;
 use hull_sys::prctl;
+use lingering::Lingering;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::inotify::Inotify;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use packing::Packer;
 use service::Service;
 use sources::{Source, Sources};
 use std::collections::{BTreeMap, VecDeque};
@@ -43,7 +47,7 @@ use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Name of the socket in the run directory.
 pub const SOCKET: &str = "runtime.sock";
@@ -196,20 +200,6 @@ impl Supervisor {
         Ok(())
     }
 
-    /// How long nothing may happen before there is something to do anyway.
-    fn patience(&self) -> Option<Duration> {
-        if !self.unsynced.is_empty() {
-            return Some(Duration::ZERO);
-        }
-        let soon = !self.leftover.is_empty() || !self.undecided.is_empty() || self.is_settling();
-        let retry = soon.then_some(Duration::from_millis(20));
-        let later = (!self.unsaved.is_empty()).then_some(Duration::from_secs(1));
-        let due = [self.lingering_until(), self.freezing_until()].into_iter().flatten().min();
-        // A little later, so that it is due when it is looked at.
-        let due = due.map(|at| at.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
-        [retry, later, due, self.service.watchdog()].into_iter().flatten().min()
-    }
-
     fn happened(&mut self, source: Source) {
         match source {
             Source::Listener => self.accept(),
@@ -230,42 +220,6 @@ impl Supervisor {
             Source::ExecSetup(exec) => self.exec_reports(&exec),
             Source::ExecProcess(exec) => self.exec_ended(&exec),
         }
-    }
-
-    /// One small thing at a time, when nobody waits for anything.
-    fn housekeeping(&mut self) {
-        if let Some(file) = self.unsynced.pop() {
-            if let Err(error) = file.sync_data() {
-                eprintln!("hull-runtime: making an exit record durable: {error}");
-            }
-            return;
-        }
-        self.leftover.retain(|cgroup| match cgroup.remove() {
-            Ok(()) => false,
-            Err(_) => {
-                let _ = cgroup.kill();
-                true
-            }
-        });
-        for id in std::mem::take(&mut self.undecided) {
-            self.container_ended(&id);
-        }
-        let now = Instant::now();
-        self.drop_late(now);
-        self.thaw_late(now);
-        self.look_again(now);
-        self.save_again();
-        self.finish_reset();
-    }
-
-    /// Records ends that could not be recorded when they came.
-    fn save_again(&mut self) {
-        let containers = &self.containers;
-        let unsynced = &mut self.unsynced;
-        self.unsaved.retain(|id| match containers.get(id).map(|c| (&c.phase, &c.files)) {
-            Some((Phase::Ended(exit), files)) => files.save_exit(exit).map(|file| unsynced.push(file)).is_err(),
-            _ => false,
-        });
     }
 
     fn handle(&mut self, caller: Caller, request: Request) {
@@ -308,42 +262,6 @@ impl Supervisor {
         for client in subscribed {
             self.send(client, reply, Vec::new());
         }
-    }
-
-    fn reset(&mut self, caller: Caller) -> Result<Option<Answer>> {
-        self.resetting = Some(caller);
-        for container in self.containers.values() {
-            container.kill();
-        }
-        let ids: Vec<ContainerId> = self.containers.keys().chain(self.attached.keys()).cloned().collect();
-        for id in ids {
-            self.thaw(&id);
-            if !self.containers.contains_key(&id) {
-                self.detach_all(&id);
-            }
-        }
-        self.finish_reset();
-        Ok(None)
-    }
-
-    /// Ends a reset when the last container has ended.
-    fn finish_reset(&mut self) {
-        let Some(caller) = self.resetting else { return };
-        if !self.leftover.is_empty() || self.containers.values().any(|c| !c.has_ended()) {
-            return;
-        }
-        let ids: Vec<ContainerId> = self.containers.keys().cloned().collect();
-        let failed = ids.iter().find_map(|id| self.remove(id).err());
-        let all = state::containers(&self.options.state_dir);
-        let removed = std::fs::remove_dir_all(&all).doing(|| format!("removing {}", all.display()));
-        self.cgroups.remove_parent();
-        for name in [SOCKET, LOCK] {
-            let _ = std::fs::remove_file(self.options.run_dir.join(name));
-        }
-        let answer = failed.map_or(removed, Err).map_or_else(Answer::Failed, |()| Answer::Done);
-        self.answer(caller, answer);
-        self.service.forget("socket");
-        self.stop = true;
     }
 }
 

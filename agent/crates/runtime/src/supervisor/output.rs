@@ -69,7 +69,12 @@ impl Supervisor {
     ) -> Result<()> {
         let index = container.outputs.len();
         let token = self.sources.add(fd.as_fd(), Source::Output(container.state.id.clone(), index))?;
-        container.outputs.push(Some(Output { fd, token: Some(token), source, splitter: Splitter::default() }));
+        container.outputs.push(Some(Output {
+            fd,
+            token: Some(token),
+            source,
+            splitter: Splitter::default(),
+        }));
         Ok(())
     }
 
@@ -77,7 +82,8 @@ impl Supervisor {
         let Some(container) = self.containers.get_mut(id) else { return };
         let Some(Some(output)) = container.outputs.get(index) else { return };
         let (source, Some(token)) = (output.source, output.token) else { return };
-        let room = if container.writer.as_ref().is_some_and(|w| !w.has_room()) { 0 } else { self.room(id, source) };
+        let room =
+            if container.writer.as_ref().is_some_and(|w| !w.has_room()) { 0 } else { self.room(id, source) };
         if room == 0 {
             return self.park(id, index, token);
         }

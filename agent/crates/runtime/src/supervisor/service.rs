@@ -49,7 +49,8 @@ impl Service {
     /// Everything that was kept under names with this beginning. It is not kept any longer: a copy elsewhere would keep others
     /// from seeing that we closed ours.
     pub(super) fn take_all(&mut self, beginning: &str) -> Vec<(String, OwnedFd)> {
-        let names: Vec<String> = self.kept.keys().filter(|name| name.starts_with(beginning)).cloned().collect();
+        let names: Vec<String> =
+            self.kept.keys().filter(|name| name.starts_with(beginning)).cloned().collect();
         names
             .into_iter()
             .filter_map(|name| {

@@ -1,8 +1,8 @@
 //! The socket clients connect to. If somebody removes it, as a cleaner of temporary files may, it is made again: otherwise no agent
 //! would ever reach us, and no other supervisor could take our place.
 
-use super::{LOCK, SOCKET, Supervisor, lock, make_private};
 use super::sources::Source;
+use super::{LOCK, SOCKET, Supervisor, lock, make_private};
 use crate::failure::{Doing as _, Failure, Result};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::os::fd::AsFd as _;
