@@ -7,7 +7,7 @@ use crate::store::Inner;
 use hull_model::Digest;
 use hull_ports::Error;
 use std::collections::BTreeSet;
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -134,7 +134,12 @@ pub(crate) fn release(inner: &Inner, layers: &[Digest]) -> Result<(), DiskError>
         return Ok(());
     }
     inner.mounts.unmount(name.hex())?;
-    remove_file(&inner.disk.merged(name.hex()))
+    let path = inner.disk.merged(name.hex());
+    match fs::remove_file(&path) {
+        // Not flushed: what comes back is swept.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(DiskError::new("removing", &path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Removes what is made of layers that no image has.
