@@ -61,8 +61,14 @@ fn copy(process: BorrowedFd<'_>, targets: &[PathBuf]) -> io::Result<(OwnedFd, Ve
 /// Whether the root in this mount table (proc_pid_mountinfo(5)) is an overlay that is written to `upper`.
 pub(crate) fn same_upper(mountinfo: &str, upper: &Path) -> bool {
     let identity = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
-    // The last one is on top of all others.
-    let root = mountinfo.lines().rfind(|line| line.split(' ').nth(4) == Some("/"));
+    let field = |line: &&str, at: usize| line.split(' ').nth(at).map(str::to_owned);
+    let roots: Vec<&str> = mountinfo.lines().filter(|line| field(line, 4).as_deref() == Some("/")).collect();
+    // The one on top of all others: none of them is mounted on it. Their order says nothing.
+    let on_it = |root: &&str| {
+        let on = |other: &&str| field(other, 1) == field(root, 0) && field(other, 0) != field(root, 0);
+        roots.iter().any(on)
+    };
+    let root = roots.iter().find(|root| !on_it(root));
     let Some((_, special)) = root.and_then(|line| line.split_once(" - ")) else { return false };
     let mut fields = special.split(' ');
     if fields.next() != Some("overlay") {
