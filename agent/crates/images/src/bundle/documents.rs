@@ -175,3 +175,25 @@ impl Documents {
 fn text(document: &impl Serialize) -> Bytes {
     serde_json::to_vec(document).unwrap_or_default().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_is_the_one_that_other_engines_write() {
+        let digest = |hex: &str| Digest::parse(&format!("sha256:{hex}")).unwrap();
+        let config = digest("765c28284a97a54f57fba1f42decee5dbf81d9fca8b8bf36035766ebfa8cfb12");
+        let layer = digest("c8eb0b7269e448e5eafc66e514711dffe6d6ad032c931f9a9b1677c3d8145ad9");
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: OCI_MANIFEST,
+            config: Descriptor::new(OCI_CONFIG, &config, 895),
+            layers: vec![Descriptor::new(OCI_LAYER, &layer, 2_211_840)],
+        };
+        let bytes = text(&manifest);
+        // As Docker 28.5.2 saves the same image.
+        let wanted = digest("6e79050339d6557cf3191da93743a5ec3d446599284e6bb33ab1490b0eb506be");
+        assert_eq!(Digest::from_sha256(Sha256::digest(&bytes).into()), wanted, "{bytes:?}");
+    }
+}
