@@ -354,7 +354,7 @@ fn archive(acts: &[Act]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Random layers, over each other: one merged file system shows what the kernel's overlay of the single layers, each
     /// unpacked into a directory, shows. Both refuse the same.

@@ -359,7 +359,10 @@ async fn archives_of_gnu_tar_come_out_the_same() {
             _ => {
                 let layer = dir.path().join("layers");
                 let layer = layer.join(&support::names(&layer)[0]);
-                support::names(&layer).iter().map(|name| fs::metadata(layer.join(name)).unwrap().blocks()).sum()
+                support::names(&layer)
+                    .iter()
+                    .map(|name| fs::metadata(layer.join(name)).unwrap().blocks())
+                    .sum()
             }
         };
         assert!(blocks < 4096, "{format}: the holes were filled: {blocks} blocks");
