@@ -78,7 +78,12 @@ impl Job {
         // Watched before it is read, so that nothing falls in between.
         let watch = if self.options.follow { Some(self.watch()?) } else { None };
         let (place, tail) = (self.place.clone(), self.options.tail);
-        let mut reader = blocking(move || Reader::open(&place, tail)).await.map_err(|e| self.failed(e))?;
+        let follow = self.options.follow;
+        let open = move || {
+            let reader = Reader::open(&place, tail)?;
+            if follow { Ok(reader) } else { reader.until_now() }
+        };
+        let mut reader = blocking(open).await.map_err(|e| self.failed(e))?;
         loop {
             let ended = self.ended();
             loop {

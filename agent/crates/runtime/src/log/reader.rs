@@ -27,11 +27,13 @@ pub(super) struct Opened {
     inode: u64,
     /// Records to pass over.
     pub(super) skip: usize,
+    /// Bytes that may still be read of a plain file.
+    left: u64,
 }
 
 impl Opened {
     fn plain(file: File) -> io::Result<Self> {
-        Ok(Self { inode: file.metadata()?.ino(), body: Body::Plain(file), skip: 0 })
+        Ok(Self { inode: file.metadata()?.ino(), body: Body::Plain(file), skip: 0, left: u64::MAX })
     }
 
     fn packed(file: File) -> Self {
@@ -39,12 +41,19 @@ impl Opened {
         let comment = decoder.header().and_then(|header| header.comment()).map(<[u8]>::to_vec);
         let number =
             comment.and_then(|text| String::from_utf8(text).ok()?.strip_prefix("inode ")?.parse().ok());
-        Self { inode: number.unwrap_or(0), body: Body::Packed(Box::new(decoder)), skip: 0 }
+        Self { inode: number.unwrap_or(0), body: Body::Packed(Box::new(decoder)), skip: 0, left: u64::MAX }
     }
 
     pub(super) fn read(&mut self, block: &mut [u8]) -> io::Result<usize> {
         match &mut self.body {
-            Body::Plain(file) => file.read(block),
+            Body::Plain(file) => {
+                let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(block.len());
+                let length = file.read(&mut block[..most])?;
+                if self.left != u64::MAX {
+                    self.left -= length as u64;
+                }
+                Ok(length)
+            }
             Body::Packed(decoder) => decoder.read(block),
         }
     }
@@ -57,6 +66,8 @@ pub struct Reader {
     /// Oldest first; the first is being read.
     files: VecDeque<Opened>,
     scanner: Scanner,
+    /// What comes later is not wanted.
+    ending: bool,
     /// Records that could not be read and files that broke off, so far.
     pub damaged: u64,
 }
@@ -121,7 +132,21 @@ impl Reader {
         if let Some(tail) = tail {
             tail::skip_to(&mut files, tail)?;
         }
-        Ok(Self { place: place.clone(), files, scanner: Scanner::default(), damaged: 0 })
+        Ok(Self { place: place.clone(), files, scanner: Scanner::default(), ending: false, damaged: 0 })
+    }
+
+    /// Reads what is there now, and nothing that comes later: otherwise who speaks fast enough would never be read to the end.
+    ///
+    /// # Errors
+    /// The files cannot be looked at.
+    pub fn until_now(mut self) -> io::Result<Self> {
+        self.ending = true;
+        for opened in &mut self.files {
+            if let Body::Plain(file) = &mut opened.body {
+                opened.left = file.metadata()?.len().saturating_sub(file.stream_position()?);
+            }
+        }
+        Ok(self)
     }
 
     /// The next records; none if there are none now.
@@ -131,7 +156,7 @@ impl Reader {
     pub fn next_entries(&mut self) -> io::Result<Vec<Entry>> {
         let mut block = vec![0; BLOCK];
         loop {
-            if self.files.is_empty() {
+            if self.files.is_empty() && !self.ending {
                 self.files.extend(open_all(&self.place).or_else(gone)?);
             }
             let Some(file) = self.files.front_mut() else { return Ok(Vec::new()) };
@@ -175,6 +200,9 @@ impl Reader {
 
     /// At the end of a file, goes on with the next one. `false`: this is the one being written.
     fn advance(&mut self) -> io::Result<bool> {
+        if self.files.len() == 1 && self.ending {
+            return Ok(false);
+        }
         if self.files.len() == 1 {
             let Some(ours) = self.files.front_mut() else { return Ok(false) };
             let current = std::fs::metadata(self.place.path(0)).map(|m| m.ino()).ok();

@@ -220,6 +220,26 @@ fn a_reader_goes_on_over_rotation_and_compression() {
 }
 
 #[test]
+fn what_comes_later_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = place(directory.path(), LogDriver::Local);
+    let mut files = open(&place, 300, 4);
+    for number in 0..20 {
+        say(&mut files, &format!("line {number}\n"));
+    }
+    for tail in [None, Some(3)] {
+        let (before, _) = read(&place, tail);
+        let mut reader = Reader::open(&place, tail).unwrap().until_now().unwrap();
+        let mut seen = Vec::new();
+        for _ in 0..100 {
+            say(&mut files, "later\n");
+            seen.extend(reader.next_entries().unwrap());
+        }
+        assert_eq!(seen, before);
+    }
+}
+
+#[test]
 fn a_record_that_was_cut_off_is_ended_before_the_next_one() {
     let directory = tempfile::tempdir().unwrap();
     let place = place(directory.path(), LogDriver::JsonFile);
