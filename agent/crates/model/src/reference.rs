@@ -36,7 +36,7 @@ pub struct Reference {
 
 /// The registry that short names mean.
 const DEFAULT_REGISTRY: &str = "docker.io";
-/// The longest repository name including its registry (distribution specification, "Pulling manifests").
+/// The longest repository, and the longest registry (distribution specification, "Pulling manifests"; RFC 1035 §2.3.4).
 const MAX_NAME: usize = 255;
 
 impl Reference {
@@ -48,9 +48,6 @@ impl Reference {
             None => (text, None),
         };
         let (name, tag) = split_tag(name_and_tag);
-        if name.len() > MAX_NAME {
-            return Err(fail("the name is longer than 255 bytes"));
-        }
         if let Some(tag) = tag
             && !is_tag(tag)
         {
@@ -71,6 +68,10 @@ impl Reference {
             (DEFAULT_REGISTRY, false) => format!("library/{path}"),
             _ => path.to_owned(),
         };
+        // Of the whole name: what was read once must be readable in its full form too.
+        if repository.len() > MAX_NAME || registry.len() > MAX_NAME {
+            return Err(fail("repository name must not be more than 255 characters"));
+        }
         let tag = match (tag, &digest) {
             (Some(tag), _) => Some(tag.to_owned()),
             (None, None) => Some("latest".to_owned()),
@@ -220,6 +221,25 @@ mod tests {
             assert_eq!(parsed.to_string(), *full, "{text}");
             assert_eq!(parsed.familiar(), *familiar, "{text}");
             assert_eq!(Reference::parse(full).unwrap(), parsed, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_longest_names_can_be_read_in_every_form() {
+        for (name, fits) in [
+            ("a".repeat(247), true),
+            ("a".repeat(248), false),
+            (format!("r.example:5000/{}", "a".repeat(255)), true),
+            (format!("r.example:5000/{}", "a".repeat(256)), false),
+            (format!("{}example/a", "a.".repeat(124)), true),
+            (format!("{}example/a", "a.".repeat(125)), false),
+        ] {
+            let parsed = Reference::parse(&name);
+            assert_eq!(parsed.is_ok(), fits, "{} bytes: {parsed:?}", name.len());
+            if let Ok(reference) = parsed {
+                assert_eq!(Reference::parse(&reference.to_string()).as_ref(), Ok(&reference));
+                assert_eq!(Reference::parse(&reference.familiar()).as_ref(), Ok(&reference));
+            }
         }
     }
 
