@@ -5,7 +5,7 @@ use super::inspect::find;
 use super::platform::Platform;
 use super::progress::measured;
 use crate::State;
-use crate::error::{Answer, ApiError};
+use crate::error::Answer;
 use crate::lines::{self, Line, Lines};
 use crate::query::Query;
 use axum::body::Body;
@@ -45,7 +45,7 @@ pub(crate) async fn load(Shared(state): Shared<State>, RawQuery(query): RawQuery
         let loaded = state.engine.load_images(import::archive(body), platform.as_deref(), &told).await;
         if let Err(error) = loaded {
             // Docker has begun its answer by now, whatever is wrong with the archive.
-            lines.failed(&ApiError::from(error).message);
+            lines.failed(&error.chain());
         }
         Ok(())
     })

@@ -30,7 +30,8 @@ pub(crate) fn options(headers: &HeaderMap) -> PullOptions {
     PullOptions { credentials: credentials(headers), ..PullOptions::default() }
 }
 
-/// A registry's refusal. Docker passes on what it said with its status, and calls everything else its own failure.
+/// A registry's refusal. Docker passes on what it said with its status, and calls everything else its own failure. Clients
+/// match on the words, so no advice is added to them.
 pub(crate) fn refused(error: Error) -> ApiError {
     let said = error.chain();
     let status = match error.class {
@@ -40,7 +41,7 @@ pub(crate) fn refused(error: Error) -> ApiError {
         _ if said.contains("denied: ") => StatusCode::FORBIDDEN,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    ApiError { status, ..ApiError::from(error) }
+    ApiError::new(status, said)
 }
 
 /// `POST /auth`

@@ -48,7 +48,7 @@ pub(crate) async fn import(state: State, query: &Query, body: Body) -> Answer {
 
 /// An archive that cannot be read is Docker's own failure, not the request's.
 fn broken(error: hull_ports::Error) -> ApiError {
-    ApiError::internal(ApiError::from(error).message)
+    ApiError::internal(error.chain())
 }
 
 /// Fetches an archive, telling how far it is.

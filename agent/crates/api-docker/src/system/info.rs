@@ -45,6 +45,9 @@ pub(super) async fn info(Shared(state): Shared<State>, Extension(version): Exten
             body.extend(part);
         }
     }
+    if version < Spoken(1, 49) {
+        body.remove("FirewallBackend");
+    }
     Ok(Json(body).into_response())
 }
 
@@ -215,9 +218,7 @@ fn of_old(version: Spoken) -> Value {
         old["BridgeNfIp6tables"] = json!(false);
     }
     if version < Spoken(1, 49) {
-        for commit in ["ContainerdCommit", "RuncCommit", "InitCommit"] {
-            old[commit] = json!({ "ID": "", "Expected": "" });
-        }
+        old["RuncCommit"] = json!({ "ID": "", "Expected": "" });
     }
     if version < Spoken(1, 42) {
         old["KernelMemory"] = json!(false);
