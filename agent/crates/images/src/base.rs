@@ -137,7 +137,9 @@ pub(crate) fn release(inner: &Inner, layers: &[Digest]) -> Result<(), DiskError>
     let path = inner.disk.merged(name.hex());
     match fs::remove_file(&path) {
         // Not flushed: what comes back is swept.
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(DiskError::new("removing", &path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(DiskError::new("removing", &path)(error))
+        }
         _ => Ok(()),
     }
 }

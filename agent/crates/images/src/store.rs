@@ -280,7 +280,12 @@ impl Images for Store {
     async fn release(&self) -> Result<()> {
         self.blocking(|inner| {
             let failed = |error| disk_error("unmounting images".to_owned(), error);
-            inner.mounts.names().map_err(failed)?.iter().try_for_each(|name| inner.mounts.unmount(name).map_err(failed))
+            inner
+                .mounts
+                .names()
+                .map_err(failed)?
+                .iter()
+                .try_for_each(|name| inner.mounts.unmount(name).map_err(failed))
         })
         .await
     }
