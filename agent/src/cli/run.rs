@@ -86,6 +86,10 @@ async fn follow(
     let waiting = if detached { None } else { Some(attach::waiting(client, id, Some(condition)).await?) };
     if let Err(failure) = client.call(Method::POST, &format!("/containers/{id}/start"), None).await {
         let code = refusal_code(&failure.message);
+        if waiting.is_none() {
+            // It was made: it has an id, and can be started later.
+            say(&format!("{id}\n"))?;
+        }
         if let Some(waiting) = waiting.filter(|_| given.on("rm")) {
             // The container goes by itself; its name is free when this is over.
             _ = attach::exit_code(waiting).await;
