@@ -45,7 +45,9 @@ impl Drop for Removal {
 /// A start that failed for what the container says is not a container that is missing.
 fn start_failed(error: hull_ports::Error) -> ApiError {
     let class = error.class;
-    let mut answer = ApiError::from(error);
+    // Clients match on the end of it: no advice is added.
+    let message = error.chain();
+    let mut answer = ApiError { message, ..ApiError::from(error) };
     if class == ErrorClass::NotFound && !answer.message.starts_with("No such container") {
         answer.status = StatusCode::BAD_REQUEST;
     }

@@ -45,9 +45,9 @@ pub(crate) fn networking(
     if let Some(links) = &request.host_config.links {
         read.links = links.iter().map(|l| link(l)).collect::<Result<_, _>>()?;
     }
-    let mac = request.config.as_ref().is_some_and(|c| !c.mac_address.is_empty());
-    if mac {
-        return Err(ApiError::unsupported("choosing a MAC address"));
+    if let Some(address) = request.config.as_ref().map(|c| &c.mac_address).filter(|m| !m.is_empty()) {
+        let invalid = |why: &str| ApiError::bad_request(format!("invalid config for network {mode}: {why}"));
+        return Err(mac_address(address, &invalid));
     }
     match mode {
         "host" => read.mode = NetworkMode::Host,
@@ -59,6 +59,10 @@ pub(crate) fn networking(
             let endpoint = endpoints.get(own).or_else(|| endpoints.get(mode)).cloned();
             place(&mut read, own, endpoint.unwrap_or_else(|| Some(EndpointSettings::default())), known)?;
         }
+    }
+    if let (true, Some(Some(endpoint))) = (matches!(mode, "host" | "none"), endpoints.get(mode)) {
+        let invalid = |why: &str| ApiError::bad_request(format!("invalid config for network {mode}: {why}"));
+        endpoint_spec(endpoint, true, &invalid)?;
     }
     for (name, endpoint) in endpoints.iter().filter(|(name, _)| mode_name(name) != mode) {
         if matches!(mode, "host" | "none") || read.mode != NetworkMode::Private {
@@ -150,11 +154,7 @@ fn endpoint_spec(
     invalid: &dyn Fn(&str) -> ApiError,
 ) -> Result<EndpointSpec, ApiError> {
     if !endpoint.mac_address.is_empty() {
-        let hex = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
-        return Err(match endpoint.mac_address.split([':', '-']).all(hex) {
-            true => ApiError::unsupported("choosing a MAC address"),
-            false => invalid(&format!("invalid MAC address {}", endpoint.mac_address)),
-        });
+        return Err(mac_address(&endpoint.mac_address, invalid));
     }
     if endpoint.driver_opts.as_ref().is_some_and(|o| !o.is_empty()) {
         return Err(ApiError::unsupported("an option of a network's driver"));
@@ -186,6 +186,10 @@ fn endpoint_spec(
                 Err(_) => problems.push(format!("invalid IPv6 address: {}", ipam.ipv6_address)),
             }
         }
+        if default && asked {
+            let words = "user specified IP address is supported only when connecting to networks with user configured subnets";
+            problems.push(words.to_owned());
+        }
         if ipam.link_local_ips.as_ref().is_some_and(|l| !l.is_empty()) {
             return Err(ApiError::unsupported("choosing link-local addresses"));
         }
@@ -194,6 +198,15 @@ fn endpoint_spec(
         [] => Ok(EndpointSpec { aliases, ipv4 }),
         [one] => Err(invalid(&format!("invalid endpoint settings:\n{one}"))),
         many => Err(invalid(&format!("invalid endpoint settings:\n* {}", many.join("\n* ")))),
+    }
+}
+
+/// Why a MAC address cannot be had: it is none, or it is not ours to choose.
+fn mac_address(text: &str, invalid: &dyn Fn(&str) -> ApiError) -> ApiError {
+    let hex = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    match text.split([':', '-']).all(hex) {
+        true => ApiError::unsupported("choosing a MAC address"),
+        false => invalid(&format!("invalid MAC address {text}")),
     }
 }
 

@@ -45,6 +45,7 @@ fn memory(r: &mut request::Resources, update: bool) -> Result<(), ApiError> {
         let why = format!("Invalid value: {swappiness}, valid memory swappiness range is 0-100");
         return Err(ApiError::bad_request(why));
     }
+    r.memory_swappiness = r.memory_swappiness.filter(|s| *s >= 0);
     let reserved = r.memory_reservation;
     refuse(reserved > 0 && reserved < MIN_MEMORY, "Minimum memory reservation allowed is 6MB")?;
     refuse(

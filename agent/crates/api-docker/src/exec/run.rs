@@ -127,7 +127,9 @@ fn failed(error: hull_ports::Error) -> (i32, ApiError) {
         ErrorClass::Permanent => 126,
         ErrorClass::Retryable | ErrorClass::Conflict => 125,
     };
-    let told = ApiError::from(error);
+    // Clients match on the end of it: no advice is added.
+    let message = error.chain();
+    let told = ApiError { message, ..ApiError::from(error) };
     let already = told.message.starts_with("OCI runtime");
     let message = match code {
         126 | 127 if !already => {

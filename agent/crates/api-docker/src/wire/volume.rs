@@ -19,11 +19,15 @@ pub(crate) struct Volume {
 
 impl From<&VolumeRecord> for Volume {
     fn from(volume: &VolumeRecord) -> Self {
+        let mut labels = volume.labels.clone();
+        if volume.anonymous {
+            labels.insert("com.docker.volume.anonymous".to_owned(), String::new());
+        }
         Self {
             // Docker writes whole seconds here.
             created_at: format!("{:.0}", volume.created),
             driver: "local",
-            labels: Some(volume.labels.clone()).filter(|l| !l.is_empty()),
+            labels: Some(labels).filter(|l| !l.is_empty()),
             mountpoint: volume.path.display().to_string(),
             name: volume.name.to_string(),
             options: None,

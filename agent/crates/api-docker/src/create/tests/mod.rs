@@ -291,7 +291,7 @@ fn places_in_networks_are_checked_in_dockers_words() {
         ),
         (
             json!({ "IPAMConfig": { "IPv4Address": "x" } }),
-            "invalid endpoint settings:\n* user specified IP address is supported on user defined networks only\n* invalid IPv4 address: x",
+            "invalid endpoint settings:\n* user specified IP address is supported on user defined networks only\n* invalid IPv4 address: x\n* user specified IP address is supported only when connecting to networks with user configured subnets",
         ),
     ] {
         refused(endpoint(settings), 400, &format!("{prefix}{words}"));
