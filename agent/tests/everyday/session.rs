@@ -156,7 +156,8 @@ impl Session {
         loop {
             let seen = self.run(client, step, dir)?;
             let lines: Vec<&str> = seen.text.lines().collect();
-            let done = step.kind != Kind::Until || (seen.code == step.code && matches(&step.expected, &lines));
+            let done =
+                step.kind != Kind::Until || (seen.code == step.code && matches(&step.expected, &lines));
             if done || begun.elapsed() > DEADLINE {
                 return Ok(seen);
             }
@@ -187,9 +188,11 @@ impl Session {
         let mut command = self.command(client, step, dir);
         let terminal = step.kind == Kind::Terminal;
         command.stdin(if terminal { Stdio::piped() } else { Stdio::null() });
-        let mut child = command.stdout(file.try_clone()?).stderr(file).spawn().context("starting a command")?;
+        let mut child =
+            command.stdout(file.try_clone()?).stderr(file).spawn().context("starting a command")?;
         let keyboard = child.stdin.take();
-        let mut typing = keyboard.map(|keyboard| Typing { keyboard, lines: step.typed.clone().into(), at: 0 });
+        let mut typing =
+            keyboard.map(|keyboard| Typing { keyboard, lines: step.typed.clone().into(), at: 0 });
         let begun = Instant::now();
         let status = loop {
             if let Some(status) = child.try_wait()? {
@@ -268,7 +271,8 @@ impl Typing {
         }
         self.at = printed;
         let line = self.lines.pop_front().unwrap_or_default();
-        let keys = line.replace("^P", "\x10").replace("^Q", "\x11").replace("^C", "\x03").replace("^D", "\x04");
+        let keys =
+            line.replace("^P", "\x10").replace("^Q", "\x11").replace("^C", "\x03").replace("^D", "\x04");
         let end = if keys == line { "\n" } else { "" };
         // A command that ended meanwhile reads no more; what it printed will tell.
         _ = write!(self.keyboard, "{keys}{end}");

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use hull_model::{Name, VolumeSpec};
 use hull_ports::{Error, Result, Volumes};
 use nix::errno::Errno;
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::spawn_blocking;
@@ -88,6 +89,11 @@ impl Volumes for Store {
         self.blocking(format!("creating volume {}", volume.name), move |inner| inner.create(&volume)).await
     }
 
+    async fn size(&self, name: &Name) -> Result<u64> {
+        let name = name.clone();
+        self.blocking(format!("measuring volume {name}"), move |inner| inner.size(&name)).await
+    }
+
     async fn remove(&self, name: &Name) -> Result<()> {
         let name = name.clone();
         self.blocking(format!("removing volume {name}"), move |inner| inner.remove(&name)).await
@@ -123,6 +129,25 @@ impl Inner {
         let mut names: Vec<Name> = names.filter(|name| is_directory(&self.data(name))).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// Bytes of all files, each counted once however many names it has. What goes away meanwhile does not count; other
+    /// file systems that are mounted in it do not either.
+    fn size(&self, name: &Name) -> std::result::Result<u64, VolumeError> {
+        let data = self.data(name);
+        let device = fs::symlink_metadata(&data).map_err(VolumeError::new("measuring", &data))?.dev();
+        let (mut bytes, mut seen, mut waiting) = (0, HashSet::new(), vec![data]);
+        while let Some(dir) = waiting.pop() {
+            for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+                let Ok(meta) = entry.metadata() else { continue };
+                if meta.is_dir() && meta.dev() == device {
+                    waiting.push(entry.path());
+                } else if meta.is_file() && (meta.nlink() == 1 || seen.insert(meta.ino())) {
+                    bytes += meta.len();
+                }
+            }
+        }
+        Ok(bytes)
     }
 
     fn create(&self, volume: &VolumeSpec) -> std::result::Result<PathBuf, VolumeError> {
@@ -229,6 +254,20 @@ mod tests {
         let mut names = names(path).unwrap();
         names.sort();
         names
+    }
+
+    #[tokio::test]
+    async fn a_file_counts_once_whatever_its_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("volumes")).unwrap();
+        let data = store.create(&spec("data")).await.unwrap();
+        fs::create_dir(data.join("below")).unwrap();
+        fs::write(data.join("below/one"), "12345").unwrap();
+        fs::hard_link(data.join("below/one"), data.join("two")).unwrap();
+        symlink("/etc", data.join("elsewhere")).unwrap();
+        fs::write(data.join("three"), "123").unwrap();
+        assert_eq!(store.size(&spec("data").name).await.unwrap(), 8);
+        assert!(store.size(&spec("missing").name).await.is_err());
     }
 
     #[tokio::test]

@@ -92,7 +92,7 @@ pub(super) fn decide(scene: &Scene<'_>, text: &str, force: bool) -> Result<Remov
         return by_id(scene, names, force);
     }
     let asked = super::parse_reference(text)?;
-    by_name(scene, &names, &asked, force)
+    by_name(scene, &names, (text, &asked), force)
 }
 
 fn by_id(scene: &Scene<'_>, names: Vec<Reference>, force: bool) -> Result<Removal, Error> {
@@ -107,12 +107,18 @@ fn by_id(scene: &Scene<'_>, names: Vec<Reference>, force: bool) -> Result<Remova
     Ok(Removal { untag: names, delete: scene.may_go() })
 }
 
-fn by_name(scene: &Scene<'_>, names: &[Reference], asked: &Reference, force: bool) -> Result<Removal, Error> {
+/// `asked` is the reference as it was given, and as it was understood.
+fn by_name(
+    scene: &Scene<'_>,
+    names: &[Reference],
+    asked: (&str, &Reference),
+    force: bool,
+) -> Result<Removal, Error> {
+    let (text, asked) = asked;
     let user = scene.running.or(scene.stopped);
     if let Some(container) = user.filter(|_| !force && is_single(names)) {
         return Err(Error::conflict(format!(
-            "conflict: unable to remove repository reference \"{}\" (must force) - container {container} is using its referenced image {}",
-            asked.familiar(),
+            "conflict: unable to remove repository reference \"{text}\" (must force) - container {container} is using its referenced image {}",
             scene.image.id.short()
         )));
     }
