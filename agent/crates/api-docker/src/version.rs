@@ -57,7 +57,7 @@ pub(crate) struct Spoken(pub(crate) u32, pub(crate) u32);
 pub(crate) async fn negotiate(mut request: Request, next: Next) -> Response {
     let mut response = match rewrite(&mut request) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     };
     let announced = [
         ("api-version", MAX_API_VERSION),
@@ -71,19 +71,19 @@ pub(crate) async fn negotiate(mut request: Request, next: Next) -> Response {
     response
 }
 
-fn rewrite(request: &mut Request) -> Result<(), Response> {
+fn rewrite(request: &mut Request) -> Result<(), Box<Response>> {
     let uri = request.uri();
     let (version, path) = split(uri.path());
     let version = version.unwrap_or(MAX_API_VERSION);
     if let Some(message) = refusal(version) {
-        return Err(refuse(version, message));
+        return Err(Box::new(refuse(version, message)));
     }
     let rest = match uri.query() {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
     let (major, minor) = parse(version).unwrap_or_default();
-    let malformed = |_| ApiError::bad_request("the path is malformed").into_response();
+    let malformed = |_| Box::new(ApiError::bad_request("the path is malformed").into_response());
     let rewritten = rest.parse::<Uri>().map_err(malformed)?;
     *request.uri_mut() = rewritten;
     request.extensions_mut().insert(Spoken(major, minor));

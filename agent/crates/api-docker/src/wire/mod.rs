@@ -13,8 +13,7 @@ mod volume;
 pub(crate) use container::{MountPoint, NetworkSettings, Port, mounts, networks, ports};
 pub(crate) use host_config::network_mode;
 pub(crate) use image::{
-    ImageInspect, ImageSummary, config as image_config, created as image_created, os as image_os,
-    repo_digests, repo_tags,
+    ImageInspect, ImageSummary, created as image_created, os as image_os, repo_digests, repo_tags,
 };
 pub(crate) use inspect::ContainerInspect;
 pub(crate) use network::NetworkResource;
