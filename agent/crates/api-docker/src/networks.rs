@@ -120,6 +120,31 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(json!({ "Id": made.id, "Warning": "" }))).into_response())
 }
 
+/// Refuses what a network cannot have here.
+fn only_simple(asked: &NetworkCreate) -> Result<(), ApiError> {
+    let ipam = asked.ipam.clone().unwrap_or_default();
+    let ranges = ipam.config.unwrap_or_default();
+    let from = asked.config_from.as_ref().is_some_and(|f| !f.network.is_empty());
+    let auxiliary = ranges.iter().any(|r| r.auxiliary_addresses.as_ref().is_some_and(|a| !a.is_empty()));
+    let unsupported = [
+        (asked.enable_ipv6 == Some(true), "IPv6 in a network"),
+        (asked.enable_ipv4 == Some(false), "a network without IPv4"),
+        (!matches!(asked.scope.as_str(), "" | "local"), "a network of more than one host"),
+        (asked.attachable || asked.ingress, "a network of more than one host"),
+        (asked.config_only || from, "a configuration-only network"),
+        (asked.options.as_ref().is_some_and(|o| !o.is_empty()), "an option of a network's driver"),
+        (!matches!(ipam.driver.as_str(), "" | "default"), "another address manager than the default one"),
+        (ipam.options.is_some_and(|o| !o.is_empty()), "an option of the address manager"),
+        (ranges.len() > 1, "more than one range in a network"),
+        (ranges.iter().any(|r| !r.ip_range.is_empty()), "a range within a network's subnet"),
+        (auxiliary, "auxiliary addresses"),
+    ];
+    match unsupported.iter().find(|(asked, _)| *asked) {
+        Some((_, what)) => Err(ApiError::unsupported(what)),
+        None => Ok(()),
+    }
+}
+
 /// A bridge network; everything else is refused.
 fn spec(asked: NetworkCreate) -> Result<NetworkSpec, ApiError> {
     if asked.name.is_empty() {
@@ -138,30 +163,8 @@ fn spec(asked: NetworkCreate) -> Result<NetworkSpec, ApiError> {
         }
         other => return Err(ApiError::not_found(format!("plugin \"{other}\" not found"))),
     }
-    let ipam = asked.ipam.unwrap_or_default();
-    let ranges = ipam.config.unwrap_or_default();
-    let unsupported = [
-        (asked.enable_ipv6 == Some(true), "IPv6 in a network"),
-        (asked.enable_ipv4 == Some(false), "a network without IPv4"),
-        (!matches!(asked.scope.as_str(), "" | "local"), "a network of more than one host"),
-        (asked.attachable || asked.ingress, "a network of more than one host"),
-        (
-            asked.config_only || asked.config_from.is_some_and(|f| !f.network.is_empty()),
-            "a configuration-only network",
-        ),
-        (asked.options.is_some_and(|o| !o.is_empty()), "an option of a network's driver"),
-        (!matches!(ipam.driver.as_str(), "" | "default"), "another address manager than the default one"),
-        (ipam.options.is_some_and(|o| !o.is_empty()), "an option of the address manager"),
-        (ranges.len() > 1, "more than one range in a network"),
-        (ranges.iter().any(|r| !r.ip_range.is_empty()), "a range within a network's subnet"),
-        (
-            ranges.iter().any(|r| r.auxiliary_addresses.as_ref().is_some_and(|a| !a.is_empty())),
-            "auxiliary addresses",
-        ),
-    ];
-    if let Some((_, what)) = unsupported.iter().find(|(asked, _)| *asked) {
-        return Err(ApiError::unsupported(what));
-    }
+    only_simple(&asked)?;
+    let ranges = asked.ipam.unwrap_or_default().config.unwrap_or_default();
     let range = ranges.into_iter().next().unwrap_or_default();
     let invalid = |why: String| ApiError::bad_request(format!("invalid network config:\n{why}"));
     let subnet = match range.subnet.as_str() {

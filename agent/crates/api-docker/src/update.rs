@@ -78,6 +78,12 @@ fn merge(asked: &Resources, record: &ContainerRecord) -> Result<Resources, ApiEr
             "Conflicting options: CPU Quota/Period cannot be updated as NanoCPUs has already been set",
         );
     }
+    over(&mut merged, asked);
+    Ok(merged)
+}
+
+/// Puts what is asked for over the rest.
+fn over(merged: &mut Resources, asked: &Resources) {
     for (own, new) in [
         (&mut merged.nano_cpus, asked.nano_cpus),
         (&mut merged.cpu_quota, asked.cpu_quota),
@@ -100,7 +106,6 @@ fn merge(asked: &Resources, record: &ContainerRecord) -> Result<Resources, ApiEr
     if let Some(pids) = asked.pids_limit {
         merged.pids_limit = Some(pids).filter(|p| *p > 0);
     }
-    Ok(merged)
 }
 
 /// The limits in force, as Docker counts them.

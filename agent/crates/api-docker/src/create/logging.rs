@@ -77,7 +77,8 @@ fn known(driver: LogDriver, options: &BTreeMap<String, String>) -> Result<(), Ap
         if driver == LogDriver::Syslog && TLS.contains(&key) {
             return Err(ApiError::unsupported("TLS to a syslog server"));
         }
-        if !COMMON.contains(&key) && !own.contains(&key) && !(remote && CACHE.contains(&key)) {
+        let known = COMMON.contains(&key) || own.contains(&key) || remote && CACHE.contains(&key);
+        if !known {
             let name = driver.as_str();
             return Err(bad(match driver {
                 LogDriver::Local => format!("unknown log opt '{key}' for log driver local"),

@@ -129,10 +129,10 @@ mod tests {
 
     #[test]
     fn programs_follow_dockers_rule() {
-        let rows: [(Option<Words>, Option<Words>, Option<Words>, Option<Words>); 5] = [
+        let rows = [
             (None, None, words(&["/entry"]), words(&["serve"])),
             (None, words(&["x"]), words(&["/entry"]), words(&["x"])),
-            (words(&["own"]), None, words(&["own"]), None),
+            (words(&["own"]), None, words(&["own"]), None::<Words>),
             (words(&["own"]), words(&["x"]), words(&["own"]), words(&["x"])),
             (words(&[]), None, words(&[]), words(&["serve"])),
         ];

@@ -38,7 +38,7 @@ use axum::extract::{RawQuery, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse as _;
 use axum::{Extension, Json};
-use hull_model::{HostPort, Image, Name, Reference};
+use hull_model::{ContainerRecord, HostPort, Image, Name, Reference};
 use hull_ports::ErrorClass;
 use serde_json::json;
 use std::path::Path;
@@ -68,20 +68,8 @@ pub(crate) async fn create(
         platform(wanted, &asked, &image)?;
     }
     let containers = state.engine.containers().await?;
-    let name = match query.text("name") {
-        Some(text) => name(text)?,
-        None => {
-            let taken = |name: &str| containers.iter().any(|c| c.spec.name.as_str() == name);
-            names::choose(state.engine.drivers().entropy.bytes(), taken)
-                .ok_or_else(|| ApiError::internal("no name could be chosen"))?
-        }
-    };
-    let taken: Vec<HostPort> = containers
-        .iter()
-        .flat_map(|c| c.spec.ports.iter().chain(&c.published))
-        .map(hull_model::PortSpec::host)
-        .filter(|p| p.port != 0)
-        .collect();
+    let name = chosen_name(&state, query.text("name"), &containers)?;
+    let taken = taken_ports(&containers);
     let networks = state.engine.networks().await?;
     let translated = {
         let around = Surroundings {
@@ -97,18 +85,36 @@ pub(crate) async fn create(
     };
     let Translated { spec, volumes_from, request, mut warnings } = translated;
     let making = hull_engine::CreateRequest { spec, image: image.id, request, volumes_from };
-    let created = state.engine.create_by_hand(making).await.map_err(|error| {
-        let other = error.class == ErrorClass::NotFound && !error.message.starts_with("No such image");
-        let mut answer = ApiError::from(error);
-        if other {
-            // Clients take "not found" for a missing image, and pull it.
-            answer.status = StatusCode::BAD_REQUEST;
-        }
-        answer
-    })?;
+    let created = state.engine.create_by_hand(making).await.map_err(not_made)?;
     warnings.extend(created.warnings);
     let answer = Json(json!({ "Id": created.record.id, "Warnings": warnings }));
     Ok((StatusCode::CREATED, answer).into_response())
+}
+
+/// The name that was asked for, or one that nobody has.
+fn chosen_name(state: &State, asked: Option<&str>, there: &[ContainerRecord]) -> Result<Name, ApiError> {
+    if let Some(text) = asked {
+        return name(text);
+    }
+    let taken = |name: &str| there.iter().any(|c| c.spec.name.as_str() == name);
+    names::choose(state.engine.drivers().entropy.bytes(), taken)
+        .ok_or_else(|| ApiError::internal("no name could be chosen"))
+}
+
+/// Ports of the host that containers have, or will have when they run.
+fn taken_ports(containers: &[ContainerRecord]) -> Vec<HostPort> {
+    let ports = containers.iter().flat_map(|c| c.spec.ports.iter().chain(&c.published));
+    ports.map(hull_model::PortSpec::host).filter(|p| p.port != 0).collect()
+}
+
+/// Why a container was not made. Clients take "not found" for a missing image, and pull it: only that is told so.
+fn not_made(error: hull_ports::Error) -> ApiError {
+    let other = error.class == ErrorClass::NotFound && !error.message.starts_with("No such image");
+    let mut answer = ApiError::from(error);
+    if other {
+        answer.status = StatusCode::BAD_REQUEST;
+    }
+    answer
 }
 
 /// A name for a volume that was given none: 64 hexadecimal digits.
@@ -139,7 +145,7 @@ fn platform(wanted: &str, asked: &str, image: &Image) -> Result<(), ApiError> {
     let parts: Vec<&str> = wanted.split('/').collect();
     let known =
         |p: &&str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
-    if parts.len() > 3 || !parts.iter().all(|p| known(p)) {
+    if parts.len() > 3 || !parts.iter().all(known) {
         let why = format!("{wanted:?}: cannot parse platform specifier: invalid argument");
         return Err(ApiError::bad_request(why));
     }

@@ -49,29 +49,7 @@ pub(crate) fn networking(
         let invalid = |why: &str| ApiError::bad_request(format!("invalid config for network {mode}: {why}"));
         return Err(mac_address(address, &invalid));
     }
-    match mode {
-        "host" => read.mode = NetworkMode::Host,
-        "none" => {}
-        _ if mode.starts_with("container:") => {
-            read.mode = NetworkMode::Container(mode["container:".len()..].to_owned());
-        }
-        own => {
-            let endpoint = endpoints.get(own).or_else(|| endpoints.get(mode)).cloned();
-            place(&mut read, own, endpoint.unwrap_or_else(|| Some(EndpointSettings::default())), known)?;
-        }
-    }
-    if let (true, Some(Some(endpoint))) = (matches!(mode, "host" | "none"), endpoints.get(mode)) {
-        let invalid = |why: &str| ApiError::bad_request(format!("invalid config for network {mode}: {why}"));
-        endpoint_spec(endpoint, true, &invalid)?;
-    }
-    for (name, endpoint) in endpoints.iter().filter(|(name, _)| mode_name(name) != mode) {
-        if matches!(mode, "host" | "none") || read.mode != NetworkMode::Private {
-            return Err(ApiError::bad_request(format!(
-                "container cannot be connected to network {name} and use network mode {mode}"
-            )));
-        }
-        place(&mut read, name, endpoint.clone(), known)?;
-    }
+    connect(&mut read, mode, endpoints, known)?;
     if request.config.as_ref().is_some_and(|c| c.network_disabled) {
         (read.mode, read.networks) = (NetworkMode::Private, BTreeMap::new());
     }
@@ -80,6 +58,41 @@ pub(crate) fn networking(
         read.warnings.push("Published ports are discarded when using host network mode".to_owned());
     }
     Ok(read)
+}
+
+type Endpoints = BTreeMap<String, Option<EndpointSettings>>;
+
+/// The network that the mode names, and those that are named besides.
+fn connect(
+    read: &mut Networking,
+    mode: &str,
+    endpoints: &Endpoints,
+    known: &[NetworkRecord],
+) -> Result<(), ApiError> {
+    match mode {
+        "host" => read.mode = NetworkMode::Host,
+        "none" => {}
+        _ if mode.starts_with("container:") => {
+            read.mode = NetworkMode::Container(mode["container:".len()..].to_owned());
+        }
+        own => {
+            let same = endpoints.iter().find(|(name, _)| mode_name(name) == own).map(|(_, e)| e.clone());
+            place(read, own, same.unwrap_or_else(|| Some(EndpointSettings::default())), known)?;
+        }
+    }
+    if let (true, Some(Some(endpoint))) = (matches!(mode, "host" | "none"), endpoints.get(mode)) {
+        let invalid = |why: &str| ApiError::bad_request(format!("invalid config for network {mode}: {why}"));
+        endpoint_spec(endpoint, true, &invalid)?;
+    }
+    for (name, endpoint) in endpoints.iter().filter(|(name, _)| mode_name(name) != mode) {
+        if mode == "none" || read.mode != NetworkMode::Private {
+            return Err(ApiError::bad_request(format!(
+                "container cannot be connected to network {name} and use network mode {mode}"
+            )));
+        }
+        place(read, name, endpoint.clone(), known)?;
+    }
+    Ok(())
 }
 
 fn conflicts(request: &CreateRequest, mode: &str) -> Result<(), ApiError> {
@@ -168,36 +181,45 @@ fn endpoint_spec(
         let words = "network-scoped alias is supported only for containers in user defined networks";
         problems.push(words.to_owned());
     }
-    let mut ipv4 = None;
-    if let Some(ipam) = &endpoint.ipam_config {
-        let asked = !ipam.ipv4_address.is_empty() || !ipam.ipv6_address.is_empty();
-        if default && asked {
-            problems.push("user specified IP address is supported on user defined networks only".to_owned());
-        }
-        if !ipam.ipv4_address.is_empty() {
-            match ipam.ipv4_address.parse::<Ipv4Addr>() {
-                Ok(address) => ipv4 = Some(address),
-                Err(_) => problems.push(format!("invalid IPv4 address: {}", ipam.ipv4_address)),
-            }
-        }
-        if !ipam.ipv6_address.is_empty() {
-            match ipam.ipv6_address.parse::<std::net::Ipv6Addr>() {
-                Ok(_) => return Err(ApiError::unsupported("choosing an IPv6 address")),
-                Err(_) => problems.push(format!("invalid IPv6 address: {}", ipam.ipv6_address)),
-            }
-        }
-        if default && asked {
-            let words = "user specified IP address is supported only when connecting to networks with user configured subnets";
-            problems.push(words.to_owned());
-        }
-        if ipam.link_local_ips.as_ref().is_some_and(|l| !l.is_empty()) {
-            return Err(ApiError::unsupported("choosing link-local addresses"));
-        }
-    }
+    let ipv4 = address(endpoint, default, &mut problems)?;
     match problems.as_slice() {
         [] => Ok(EndpointSpec { aliases, ipv4 }),
         [one] => Err(invalid(&format!("invalid endpoint settings:\n{one}"))),
         many => Err(invalid(&format!("invalid endpoint settings:\n* {}", many.join("\n* ")))),
+    }
+}
+
+/// The address that was asked for, and what is wrong with it.
+fn address(
+    endpoint: &EndpointSettings,
+    default: bool,
+    problems: &mut Vec<String>,
+) -> Result<Option<Ipv4Addr>, ApiError> {
+    let Some(ipam) = &endpoint.ipam_config else { return Ok(None) };
+    let asked = !ipam.ipv4_address.is_empty() || !ipam.ipv6_address.is_empty();
+    if default && asked {
+        problems.push("user specified IP address is supported on user defined networks only".to_owned());
+    }
+    let mut ipv4 = None;
+    if !ipam.ipv4_address.is_empty() {
+        match ipam.ipv4_address.parse::<Ipv4Addr>() {
+            Ok(address) => ipv4 = Some(address),
+            Err(_) => problems.push(format!("invalid IPv4 address: {}", ipam.ipv4_address)),
+        }
+    }
+    if !ipam.ipv6_address.is_empty() {
+        match ipam.ipv6_address.parse::<std::net::Ipv6Addr>() {
+            Ok(_) => return Err(ApiError::unsupported("choosing an IPv6 address")),
+            Err(_) => problems.push(format!("invalid IPv6 address: {}", ipam.ipv6_address)),
+        }
+    }
+    if default && asked {
+        let words = "user specified IP address is supported only when connecting to networks with user configured subnets";
+        problems.push(words.to_owned());
+    }
+    match ipam.link_local_ips.as_ref().is_some_and(|l| !l.is_empty()) {
+        true => Err(ApiError::unsupported("choosing link-local addresses")),
+        false => Ok(ipv4),
     }
 }
 
