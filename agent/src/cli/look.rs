@@ -67,7 +67,7 @@ const TOP_WIDTH: usize = 20;
 /// `hull top`
 pub(crate) async fn top(context: &Context, given: &Given) -> Outcome {
     let options = given.args[1..].join(" ");
-    let pairs = (!options.is_empty()).then(|| ("ps_args", options));
+    let pairs = (!options.is_empty()).then_some(("ps_args", options));
     let path = format!("/containers/{}/top{}", name(given.first()), query(pairs));
     let processes: Value = context.client.get(&path).await?;
     let line = |row: &Value| -> String {

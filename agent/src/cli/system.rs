@@ -28,7 +28,8 @@ pub(crate) async fn reset(context: &Context, given: &Given) -> Outcome {
 pub(crate) async fn check(context: &Context, given: &Given) -> Outcome {
     let repair = given.on("repair");
     let pairs = repair.then(|| ("repair", "1".to_owned()));
-    let bytes = context.client.call(Method::POST, &format!("/hull/v1/system/check{}", query(pairs)), None).await?;
+    let bytes =
+        context.client.call(Method::POST, &format!("/hull/v1/system/check{}", query(pairs)), None).await?;
     let report: CheckReport = serde_json::from_slice(&bytes)
         .map_err(|e| Failure::new(format!("the report cannot be understood: {e}")))?;
     match given.text("format") {

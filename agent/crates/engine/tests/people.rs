@@ -171,10 +171,10 @@ async fn whatever_call_fails_what_is_half_made_can_be_removed() {
         spec.mounts.push(volume("named", "/named"));
         world.fail_call(failing, ErrorClass::Retryable);
         let mut made = create(&engine, &world, spec).await;
-        if let Ok(record) = &made {
-            if let Err(error) = engine.start_by_hand(&record.id).await {
-                made = Err(error);
-            }
+        if let Ok(record) = &made
+            && let Err(error) = engine.start_by_hand(&record.id).await
+        {
+            made = Err(error);
         }
         if let Ok(record) = engine.find("app").await {
             let request = RemoveRequest { force: true, volumes: true };

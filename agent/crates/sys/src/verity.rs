@@ -18,7 +18,8 @@ struct EnableArgument {
 }
 
 /// `FS_IOC_ENABLE_VERITY`: `_IOW('f', 133, struct fsverity_enable_arg)`.
-const ENABLE: libc::c_ulong = 1 << 30 | (std::mem::size_of::<EnableArgument>() as libc::c_ulong) << 16 | 0x6685;
+const ENABLE: libc::c_ulong =
+    1 << 30 | (std::mem::size_of::<EnableArgument>() as libc::c_ulong) << 16 | 0x6685;
 /// `FS_VERITY_HASH_ALG_SHA256`.
 const SHA256: u32 = 1;
 

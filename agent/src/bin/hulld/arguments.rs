@@ -94,8 +94,7 @@ mod tests {
         assert!(parse(&[]).unwrap().tcp().is_none());
         let both = parse(&[&["--tcp", "[::1]:2376"], &tls[..]].concat()).unwrap();
         assert!(
-            both.tcp()
-                .is_some_and(|(address, files)| address.port() == 2376 && files.key == PathBuf::from("c"))
+            both.tcp().is_some_and(|(address, files)| address.port() == 2376 && files.key.as_os_str() == "c")
         );
     }
 }

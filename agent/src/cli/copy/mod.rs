@@ -144,18 +144,15 @@ async fn into(context: &Context, given: &Given, from: &str, container: &str, pat
         destination.path = target;
         found = stat(client, container, &destination.path).await;
     }
-    match found {
-        Ok(found) => {
-            if found.mode & (GO_DEVICE | GO_IRREGULAR) != 0 {
-                let what = if found.mode & GO_DEVICE != 0 { "got a device" } else { "got an irregular file" };
-                return Err(Failure::new(format!(
-                    "destination \"{container}:{path}\" must be a directory or a regular file: {what}"
-                )));
-            }
-            (destination.exists, destination.is_dir) = (true, found.mode & GO_DIR != 0);
+    // What is not there yet will be made; what else is wrong is said when the archive comes.
+    if let Ok(found) = found {
+        if found.mode & (GO_DEVICE | GO_IRREGULAR) != 0 {
+            let what = if found.mode & GO_DEVICE != 0 { "got a device" } else { "got an irregular file" };
+            return Err(Failure::new(format!(
+                "destination \"{container}:{path}\" must be a directory or a regular file: {what}"
+            )));
         }
-        // What is not there yet will be made; what else is wrong is said when the archive comes.
-        Err(_) => {}
+        (destination.exists, destination.is_dir) = (true, found.mode & GO_DIR != 0);
     }
     let count = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
     let (folder, body) = if from == "-" {

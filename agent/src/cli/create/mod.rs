@@ -114,7 +114,7 @@ pub(crate) fn read(given: &Given) -> Result<Creation, Failure> {
     }
     document["StdinOnce"] = json!(given.on("interactive") && attached);
     let optional = [
-        ("ExposedPorts", (!exposed.is_empty()).then(|| Value::Object(exposed))),
+        ("ExposedPorts", (!exposed.is_empty()).then_some(Value::Object(exposed))),
         ("Healthcheck", health::read(given)?),
         ("StopSignal", given.some("stop-signal").map(|s| json!(s))),
         ("StopTimeout", given.changed("stop-timeout").then(|| json!(given.number("stop-timeout")))),

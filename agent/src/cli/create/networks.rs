@@ -134,7 +134,8 @@ fn endpoint(network: &Attachment, links: &[&str]) -> Result<Value, Failure> {
     let mac = network.mac.as_str();
     let octets: Vec<&str> = mac.split([':', '-']).collect();
     let hexadecimal = |o: &&str| o.len() == 2 && u8::from_str_radix(o, 16).is_ok();
-    if !mac.is_empty() && !(octets.len() == 6 && octets.iter().all(hexadecimal)) {
+    let valid = octets.len() == 6 && octets.iter().all(hexadecimal);
+    if !valid && !mac.is_empty() {
         return Err(Failure::new(format!("{mac} is not a valid mac address")));
     }
     Ok(endpoint_of(&network.ip, &network.ip6, &network.link_local, &network.aliases, links, |endpoint| {

@@ -4,11 +4,11 @@ use crate::cli::failure::Failure;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
-/// The exposed ports and the published ones.
-pub(super) fn read(
-    publish: &[&str],
-    expose: &[&str],
-) -> Result<(Map<String, Value>, Map<String, Value>), Failure> {
+/// The exposed ports, and the published ones.
+type Ports = (Map<String, Value>, Map<String, Value>);
+
+/// Reads `-p` and `--expose`.
+pub(super) fn read(publish: &[&str], expose: &[&str]) -> Result<Ports, Failure> {
     let (mut exposed, mut bindings) = (Map::new(), Map::new());
     for text in publish {
         let short = if text.contains('=') { short_form(text)? } else { (*text).to_owned() };

@@ -249,7 +249,8 @@ pub(crate) fn split_ulimit(text: &str) -> Result<(&str, i64, i64), String> {
         Some((soft, hard)) => (number(soft)?, number(hard)?),
         None => (number(values)?, number(values)?),
     };
-    if soft > hard && hard != -1 || (soft == -1 && hard != -1) {
+    let endless = |limit: i64| limit == -1;
+    if !endless(hard) && (endless(soft) || soft > hard) {
         return Err(format!("ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"));
     }
     Ok((name, soft, hard))

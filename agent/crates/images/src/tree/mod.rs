@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn chunks_are_as_large_as_extents_allow() {
-        let rows: [(u64, &[(u64, u64)], Option<(u32, u64)>); 12] = [
+        type Row = (u64, &'static [(u64, u64)], Option<(u32, u64)>);
+        let rows: [Row; 12] = [
             (0, &[], Some((0, 0))),
             (1, &[(0, 1)], Some((0, 1))),
             (513, &[(0, 513)], Some((1, 1))),
