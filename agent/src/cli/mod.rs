@@ -57,8 +57,22 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use words::root;
 
-/// What this program calls itself.
-pub(crate) const PROGRAM: &str = "hull";
+/// What this program calls itself: what it was called by, if that is one of its names. A script that calls a link to it
+/// `docker` reads what it expects.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Program;
+
+/// The one program there is.
+pub(crate) const PROGRAM: Program = Program;
+
+impl std::fmt::Display for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let called = std::env::args_os().next().map(std::path::PathBuf::from);
+        let is_docker = called.is_some_and(|path| path.file_name().is_some_and(|name| name == "docker"));
+        f.write_str(if is_docker { "docker" } else { "hull" })
+    }
+}
+
 /// Exit code for flags that make no sense, as Docker's.
 const USAGE: i32 = 125;
 

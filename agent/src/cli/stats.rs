@@ -38,9 +38,10 @@ pub(crate) async fn run(context: &Context, given: &Given) -> Outcome {
     let text = context.config.format(given.some("format"), "statsFormat");
     let format = Format::parse(text, TABLE)?;
     if given.on("all") && !given.args.is_empty() {
-        return Err(Failure::new(
-            "\"docker stats\" accepts no arguments when --all is given".replace("docker", "hull"),
-        ));
+        return Err(Failure::new(format!(
+            "\"{} stats\" accepts no arguments when --all is given",
+            crate::cli::PROGRAM
+        )));
     }
     if given.on("no-stream") {
         let rows = look(client, given).await?;

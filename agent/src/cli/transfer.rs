@@ -85,5 +85,9 @@ pub(crate) async fn push(context: &Context, given: &Given) -> Outcome {
     let path = format!("/images/{}/push{}", name(&wanted.familiar_name()), query(pairs));
     let answer = context.client.submit(Method::POST, &path, &auth, whole("")).await?;
     progress::follow(answer, shown(given)).await?;
-    if given.on("quiet") { say(&format!("{}\n", reference::full(&wanted))) } else { Ok(0) }
+    match (given.on("quiet"), given.on("all-tags")) {
+        (false, _) => Ok(0),
+        (true, false) => say(&format!("{}\n", reference::full(&wanted))),
+        (true, true) => say(&format!("{}/{}\n", wanted.registry, wanted.repository)),
+    }
 }

@@ -4,7 +4,7 @@ use super::container::EndpointSettings;
 use super::{MountPoint, Port, View, mounts, networks, ports};
 use crate::human;
 use hull_engine::HealthStatus;
-use hull_model::ContainerState;
+use hull_model::{ContainerState, Owner};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -88,6 +88,12 @@ pub(crate) fn health_word(status: HealthStatus) -> &'static str {
     }
 }
 
+/// Whether starting it failed, and it was never started before: then Docker says it was only created.
+fn never_ran(view: View<'_>) -> bool {
+    let record = view.record;
+    record.owner == Owner::Docker && matches!(record.state, ContainerState::Exited { started: None, .. })
+}
+
 /// Docker's word for what a container is doing.
 pub(crate) fn state_word(view: View<'_>) -> &'static str {
     match view.record.state {
@@ -95,12 +101,16 @@ pub(crate) fn state_word(view: View<'_>) -> &'static str {
         ContainerState::Running { paused: true, .. } => "paused",
         ContainerState::Running { .. } => "running",
         ContainerState::Exited { .. } if view.restarting => "restarting",
+        _ if never_ran(view) => "created",
         ContainerState::Exited { .. } => "exited",
     }
 }
 
 /// The same in a sentence: `Up 2 minutes`, `Exited (1) 3 seconds ago`.
 fn status(view: View<'_>, now: Timestamp) -> String {
+    if never_ran(view) {
+        return "Created".to_owned();
+    }
     match &view.record.state {
         ContainerState::Created => "Created".to_owned(),
         ContainerState::Running { started, paused, .. } => {
