@@ -28,6 +28,14 @@ impl Json {
         }
     }
 
+    /// The same, whatever the case: templates name Go's fields (`.ID`, `.APIVersion`), answers have them as `Id`, `ApiVersion`.
+    pub(crate) fn get_as_spelled_in_go(&self, key: &str) -> Option<&Json> {
+        match self {
+            Json::Object(fields) => fields.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v),
+            _ => None,
+        }
+    }
+
     /// The text of a key; empty if there is none.
     pub(crate) fn text(&self, key: &str) -> &str {
         match self.get(key) {

@@ -135,7 +135,8 @@ impl Scope {
 fn field(value: &Json, name: &str) -> Result<Json, String> {
     match value {
         Json::Object(_) => {
-            value.get(name).cloned().ok_or_else(|| format!("map has no entry for key {name:?}"))
+            let found = value.get(name).or_else(|| value.get_as_spelled_in_go(name));
+            found.cloned().ok_or_else(|| format!("map has no entry for key {name:?}"))
         }
         Json::Null => Err(format!("nil pointer evaluating .{name}")),
         other => Err(format!("can't evaluate field {name} in {}", functions::print(other))),
