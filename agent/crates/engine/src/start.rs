@@ -143,6 +143,11 @@ impl Engine {
             .ok_or_else(|| Error::not_found(format!("No such image: {}", record.spec.image.familiar())))
     }
 
+    /// Where the files are that containers see below /etc, each container's in a directory of its id.
+    pub fn files_dir(&self) -> &Path {
+        &self.inner.settings.files_dir
+    }
+
     /// Where the files are that a container sees as /etc/hosts, /etc/hostname and /etc/resolv.conf.
     pub fn etc_dir(&self, id: &ContainerId) -> PathBuf {
         self.inner.settings.files_dir.join(id.as_str())

@@ -111,8 +111,12 @@ impl State {
                 ),
             }
         }
-        let references: BTreeMap<Reference, Digest> = read(&disk.references()).unwrap_or_default();
-        state.references = references.into_iter().filter(|(_, id)| state.images.contains_key(id)).collect();
+        // One name that cannot be read must not cost the others.
+        let names_of: BTreeMap<String, String> = read(&disk.references()).unwrap_or_default();
+        let named =
+            |(name, id): (String, String)| Some((Reference::parse(&name).ok()?, Digest::parse(&id).ok()?));
+        let references = names_of.into_iter().filter_map(named);
+        state.references = references.filter(|(_, id)| state.images.contains_key(id)).collect();
         for name in names(&disk.containers())? {
             let link = fs::read_link(disk.container(&name).join("image")).ok();
             let image = link.and_then(|target| Digest::parse(target.to_str()?).ok());

@@ -33,7 +33,7 @@ pub use inventory::{
     ContainerRecord, ContainerState, DeploymentRecord, ExitStatus, HostFacts, Inventory, NetworkRecord,
     VolumeRecord,
 };
-pub use network::{HostNetwork, Ipv4Net, NetworkSpec};
+pub use network::{HostNetwork, Ipv4Net, NetworkSpec, hardware_address};
 pub use plan::{Attempt, Blocked, Plan, PlannedStep, Step, StepKey};
 pub use problem::{Problem, Severity};
 pub use reference::{InvalidReference, Reference};

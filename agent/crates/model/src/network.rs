@@ -78,6 +78,13 @@ impl From<Ipv4Net> for String {
     }
 }
 
+/// A container's hardware address: locally administered, unicast, `02:42` and the IPv4 address. It follows the address,
+/// so that neighbours' caches stay right when the address gets a new container.
+pub fn hardware_address(address: Ipv4Addr) -> [u8; 6] {
+    let [a, b, c, d] = address.octets();
+    [0x02, 0x42, a, b, c, d]
+}
+
 /// What a bridge network should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkSpec {
@@ -109,6 +116,13 @@ pub struct HostNetwork {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hardware_addresses_are_local_and_unicast() {
+        let mac = hardware_address("10.89.1.2".parse().unwrap());
+        assert_eq!(mac, [0x02, 0x42, 10, 89, 1, 2]);
+        assert_eq!(mac[0] & 0b11, 0b10);
+    }
 
     #[test]
     fn networks_know_their_addresses() {

@@ -91,7 +91,7 @@ impl Inner {
                 bridge: network.index,
                 namespace: blank.file.as_raw_fd(),
                 name: &inside(number),
-                hardware: names::hardware_address(endpoint.address),
+                hardware: hull_model::hardware_address(endpoint.address),
                 mtu: network.mtu,
             };
             batch.push(

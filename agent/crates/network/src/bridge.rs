@@ -45,7 +45,7 @@ impl Inner {
             }
             None => {
                 let mut batch = Batch::default();
-                let hardware = names::hardware_address(record.gateway);
+                let hardware = hull_model::hardware_address(record.gateway);
                 batch.push(
                     links::add_bridge(&record.bridge, hardware, mtu),
                     format!("adding bridge {}", record.bridge),

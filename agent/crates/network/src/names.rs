@@ -1,7 +1,6 @@
 //! Names and hardware addresses that follow from ids and addresses. Pure.
 
 use hull_model::ContainerId;
-use std::net::Ipv4Addr;
 
 /// Endpoints a container may have: their number is one hexadecimal digit of the host interface's name.
 pub(crate) const MAX_ENDPOINTS: usize = 16;
@@ -20,13 +19,6 @@ pub(crate) fn owner_of(interface: &str) -> Option<&str> {
 /// Whether an interface of that name is a network's bridge: `hull-` and eight digits of the network's id.
 pub(crate) fn is_bridge(interface: &str) -> bool {
     interface.strip_prefix("hull-").is_some_and(|digits| digits.len() == 8 && is_hex(digits))
-}
-
-/// A container's hardware address: locally administered, unicast, `02:42` and the IPv4 address. It follows the address,
-/// so that neighbours' caches stay right when the address gets a new container.
-pub(crate) fn hardware_address(address: Ipv4Addr) -> [u8; 6] {
-    let [a, b, c, d] = address.octets();
-    [0x02, 0x42, a, b, c, d]
 }
 
 fn is_hex(digits: &str) -> bool {
@@ -58,12 +50,5 @@ mod tests {
         {
             assert_eq!(is_bridge(name), ours, "{name}");
         }
-    }
-
-    #[test]
-    fn hardware_addresses_are_local_and_unicast() {
-        let mac = hardware_address("10.89.1.2".parse().unwrap());
-        assert_eq!(mac, [0x02, 0x42, 10, 89, 1, 2]);
-        assert_eq!(mac[0] & 0b11, 0b10);
     }
 }

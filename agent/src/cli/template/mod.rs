@@ -95,7 +95,7 @@ mod tests {
             ("a {{- .Size -}} b{{/* nothing */}}", "a12b"),
             ("{{$x := .Size}}{{range .Args}}{{$x}}{{$.Name}}{{end}}", "12/web12/web"),
             ("{{.Null}}", "<no value>"),
-            ("{{.NAME}}", "web"),
+            ("{{.NAME}}", "/web"),
             ("{{\"a\" | printf \"%s-%s\" `b`}}", "b-a"),
             ("{{gt .Size 5}} {{ne .Name \"x\"}} {{le .Size 3}}", "true true false"),
         ];

@@ -15,6 +15,7 @@ use hull_engine::Health;
 use hull_model::{ContainerId, ContainerRecord, Image, NetworkRecord, VolumeRecord};
 use serde_json::json;
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 type Pairs = HashMap<ContainerId, Vec<(String, String)>>;
 
@@ -27,6 +28,8 @@ pub(crate) struct Known {
     sizes: HashMap<ContainerId, (u64, u64)>,
     links: Pairs,
     linked: Pairs,
+    files: PathBuf,
+    root: PathBuf,
 }
 
 impl Known {
@@ -46,6 +49,8 @@ impl Known {
             sizes: HashMap::new(),
             links,
             linked,
+            files: state.engine.files_dir().to_owned(),
+            root: state.root.clone(),
         })
     }
 
@@ -56,6 +61,8 @@ impl Known {
             image: self.images.iter().find(|i| i.id == record.image),
             networks: &self.networks,
             volumes: &self.volumes,
+            files: &self.files,
+            root: &self.root,
             restarting: state.engine.will_restart(record),
             health: self.health.get(id),
             sizes: self.sizes.get(id).copied(),

@@ -2,7 +2,7 @@
 
 use super::networks::mode_name;
 use super::ports;
-use crate::request::{HostConfig, LogConfig, Words};
+use crate::request::{HostConfig, LogConfig};
 use hull_model::{ContainerSpec, NetworkMode};
 use hull_plan::oci::{MASKED_PATHS, READONLY_PATHS};
 
@@ -33,15 +33,12 @@ pub(crate) fn fill(host: &mut HostConfig, spec: &ContainerSpec) {
         kind: spec.log.driver.as_str().to_owned(),
         config: Some(host.log_config.config.take().unwrap_or_default()),
     };
-    host.port_bindings = Some(ports::normalised(&host.port_bindings.take().unwrap_or_default()));
+    host.port_bindings = host.port_bindings.take().map(|bindings| ports::normalised(&bindings));
     if host.shm_size == 0 {
         host.shm_size = DEFAULT_SHM;
     }
-    for list in [&mut host.dns, &mut host.dns_options, &mut host.dns_search] {
-        list.get_or_insert_default();
-    }
-    for (own, full) in [(&mut host.cap_add, &spec.cap_add), (&mut host.cap_drop, &spec.cap_drop)] {
-        *own = own.take().filter(|w| !w.0.is_empty()).map(|_| Words(full.clone()));
+    for own in [&mut host.cap_add, &mut host.cap_drop] {
+        *own = own.take().filter(|w| !w.0.is_empty());
     }
     if !spec.privileged {
         let list = |paths: &[&str]| Some(paths.iter().map(|p| (*p).to_owned()).collect());

@@ -179,6 +179,7 @@ pub(crate) fn networks(view: View<'_>) -> BTreeMap<String, EndpointSettings> {
             settings.endpoint_id = endpoint_id(network, record.id.as_str());
             settings.gateway = network.gateway.to_string();
             settings.ip_address = address.to_string();
+            settings.mac_address = super::hardware_address(*address);
             settings.ip_prefix_len = network.subnet.prefix;
         }
         (name.to_string(), settings)

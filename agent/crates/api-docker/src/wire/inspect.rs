@@ -77,10 +77,10 @@ impl ContainerInspect {
             args: command.collect(),
             state: state(view),
             image: record.image.to_string(),
-            resolv_conf_path: String::new(),
-            hostname_path: String::new(),
-            hosts_path: String::new(),
-            log_path: String::new(),
+            resolv_conf_path: file_below_etc(view, "resolv.conf"),
+            hostname_path: file_below_etc(view, "hostname"),
+            hosts_path: file_below_etc(view, "hosts"),
+            log_path: log_path(view),
             name: format!("/{}", record.spec.name),
             restart_count: record.restarts,
             driver: "overlayfs",
@@ -97,6 +97,25 @@ impl ContainerInspect {
             config: config(view),
             network_settings: NetworkSettings::new(view),
         }
+    }
+}
+
+/// Where a file below /etc of the container is on the host; nowhere before its first start.
+fn file_below_etc(view: View<'_>, name: &str) -> String {
+    match view.record.state {
+        ContainerState::Created => String::new(),
+        _ => view.files.join(view.record.id.as_str()).join(name).display().to_string(),
+    }
+}
+
+/// Where its output is, for the driver whose files others read too.
+fn log_path(view: View<'_>) -> String {
+    let id = view.record.id.as_str();
+    let kept = view.record.spec.log.driver == hull_model::LogDriver::JsonFile;
+    match view.record.state {
+        ContainerState::Created => String::new(),
+        _ if !kept => String::new(),
+        _ => view.root.join("containers").join(id).join(format!("{id}-json.log")).display().to_string(),
     }
 }
 

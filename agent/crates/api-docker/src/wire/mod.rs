@@ -22,12 +22,18 @@ pub(crate) use summary::{ContainerSummary, health_word, state_word};
 pub(crate) use volume::Volume;
 
 use hull_model::{ContainerRecord, Image, NetworkRecord};
+use std::path::Path;
 
 /// What every container's files are made of: layers, and one writable directory above them.
 pub(crate) const STORAGE: &str = "overlayfs";
 
 /// Go's zero time.
 pub(crate) const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// A container's hardware address, as it is written.
+pub(crate) fn hardware_address(address: std::net::Ipv4Addr) -> String {
+    hull_model::hardware_address(address).map(|byte| format!("{byte:02x}")).join(":")
+}
 
 /// A container with everything that is told of it.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +43,10 @@ pub(crate) struct View<'a> {
     pub(crate) image: Option<&'a Image>,
     pub(crate) networks: &'a [NetworkRecord],
     pub(crate) volumes: &'a [hull_model::VolumeRecord],
+    /// Where the files are that containers see below /etc, each container's in a directory of its id.
+    pub(crate) files: &'a Path,
+    /// The directory that everything is kept in.
+    pub(crate) root: &'a Path,
     /// It ended, and its policy is about to start it again.
     pub(crate) restarting: bool,
     /// Whether it works, if that is checked.

@@ -59,7 +59,7 @@ impl NetworkResource {
             let member = Member {
                 name: container.spec.name.to_string(),
                 endpoint_id: endpoint_id(network, container.id.as_str()),
-                mac_address: String::new(),
+                mac_address: super::hardware_address(*address),
                 ipv4_address: format!("{address}/{}", network.subnet.prefix),
                 ipv6_address: String::new(),
             };

@@ -3,7 +3,7 @@
 use super::samples::{net, network};
 use crate::links::{self, Pair};
 use crate::netlink::{Batch, Socket};
-use crate::{Driver, Options, names};
+use crate::{Driver, Options};
 use hull_model::NetworkRecord;
 use hull_ports::{Networks, Sandbox, SandboxSpec};
 use hull_sys::netns;
@@ -66,7 +66,7 @@ impl World {
             bridge: 0,
             namespace: outside.as_raw_fd(),
             name: "eth0",
-            hardware: names::hardware_address(OUTSIDE),
+            hardware: hull_model::hardware_address(OUTSIDE),
             mtu: 1500,
         };
         let net = net("192.0.2.0/24");
