@@ -73,7 +73,7 @@ fn lists_and_inspections_are_dockers() {
     let refused = bed.say(&["rm", "-f", "web", "job"]);
     assert_eq!((refused.0, refused.1.as_str()), (1, "job\n"), "the others are still done");
     assert!(
-        refused.2.starts_with("Error response from daemon: cannot remove container \"/web\""),
+        refused.2.starts_with("Error response from daemon: cannot remove container \"web\""),
         "{}",
         refused.2
     );

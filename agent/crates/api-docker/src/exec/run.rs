@@ -182,8 +182,8 @@ async fn drain(exec: Arc<Exec>, mut streams: Streams) {
     _ = pump::output(&mut streams, tokio::io::sink(), nothing, ended).await;
 }
 
-/// Connects a client with a process until the process has ended, or the client detaches or goes away. Then the process loses
-/// its streams: a terminal hangs up, a pipe breaks.
+/// Connects a client with a process until the process has ended, or the client detaches or goes away. The process runs on
+/// without it, as in Docker, whose client detaches by going away; only its standard input has ended.
 async fn connect(state: State, exec: Arc<Exec>, mut streams: Streams, reader: Reader, mut writer: Writer) {
     let stdin = streams.stdin.take();
     let typing = streams.terminal.clone().filter(|_| exec.spec.stdin);
@@ -207,14 +207,11 @@ async fn connect(state: State, exec: Arc<Exec>, mut streams: Streams, reader: Re
     // Whether or not the client is still there, it has been told all it will be.
     _ = writer.shutdown().await;
     drop(writer);
-    match left {
-        None => {}
-        Some(Departure::Gone) => exec.progress().terminal = None,
-        Some(Departure::Detached) => {
-            if let Ok(record) = state.engine.find(exec.container.as_str()).await {
-                announce(&state, &record, "exec_detach", &exec);
-            }
-            drain(exec, streams).await;
-        }
+    let Some(departure) = left else { return };
+    if departure == Departure::Detached
+        && let Ok(record) = state.engine.find(exec.container.as_str()).await
+    {
+        announce(&state, &record, "exec_detach", &exec);
     }
+    drain(exec, streams).await;
 }
