@@ -32,7 +32,7 @@ pub(crate) fn check() -> Result<()> {
 fn units_and_drivers() -> Result<()> {
     let tools = workspace().join(build::WORK).join("tools");
     let mut tests = Step::cargo("test")
-        .args(["--workspace", "--locked"])
+        .args(["--workspace", "--locked", "--no-fail-fast"])
         .env("HULL_TEST_BUSYBOX", tools.join("usr/bin/busybox"))
         .env("HULL_TOOLS_ROOT", tools);
     if !is_root() {
