@@ -85,6 +85,7 @@ pub const PEER_PACKAGES: &[&str] = &[
     "docker.io",
     "iproute2",
     "iptables",
+    "nftables",
     "podman",
     "procps",
 ];

@@ -74,7 +74,7 @@ impl Engine {
         let mut command = Command::new("nsenter");
         let pid = self.child.id().to_string();
         command
-            .args(["--target", &pid, "--mount", "--net", "--uts", "--ipc", "--root", "--wd=/", "--"])
+            .args(["--target", &pid, "--mount", "--net", "--uts", "--ipc", "--root", "--wd", "--"])
             .arg(program);
         command
     }
