@@ -230,7 +230,9 @@ fn clean_up(agent: &mut Agent, _: &Registry) -> Result<()> {
         let left = agent::control_groups(Path::new("/sys/fs/cgroup"), id);
         ensure!(left.is_empty(), "control groups are left: {left:?}");
     }
-    ensure!(!agent.supervisor_runs()?, "the supervisor is left");
+    wait::until("the supervisor is gone", Duration::from_secs(20), || {
+        Ok((!agent.supervisor_runs()?).then_some(()))
+    })?;
     ensure!(agent.volume_file("www", "starts.txt").exists(), "the volume is gone");
     Ok(())
 }

@@ -173,7 +173,8 @@ async fn limits_change_under_a_running_container() {
 async fn memory_that_runs_out_is_told_once_for_each_kill() {
     let host = Host::new().await;
     // The main process goes on; each time a child of it is killed.
-    let eat = "head -c 200000000 /dev/zero | busybox tail > /dev/null";
+    let eat =
+        "(echo 1000 > /proc/self/oom_score_adj; head -c 200000000 /dev/zero | busybox tail > /dev/null)";
     let script = format!(
         "echo -1000 2>/dev/null > /proc/self/oom_score_adj; {eat}; echo one; read go; {eat}; echo two; read go; exit 5"
     );
